@@ -1,0 +1,1 @@
+"""The record format, tables, figures and the report: files in, pictures out."""

@@ -1,0 +1,26 @@
+"""Densities, their data, and the certified truth about each."""
+
+from targets.kernel import aligned, data_matrix, density, kernel
+from targets.options import UsageError, require
+from targets.registry import load, names
+from targets.target import GaussianStructure, Named, Rows, Target
+from targets.truth import Certificate, Modes, Moments, Truth
+
+__all__ = [
+    "Certificate",
+    "GaussianStructure",
+    "Modes",
+    "Moments",
+    "Named",
+    "Rows",
+    "Target",
+    "Truth",
+    "UsageError",
+    "aligned",
+    "data_matrix",
+    "density",
+    "kernel",
+    "load",
+    "names",
+    "require",
+]

@@ -1,0 +1,141 @@
+"""How densities and loops are compiled: one signature for every kernel, one decorator for each kind of code.
+
+A kernel is a compiled function
+
+    log_density_and_gradient(x: float64[dim], gradient: float64[dim] (written), data: float64[rows, columns]) -> float64
+
+and loops take it as an argument of the first-class type `KERNEL`, so that a new target compiles itself alone.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Protocol
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba import float64, types
+
+from targets import cache
+
+cache.install()
+
+# The part of fast math that keeps NaN and infinity meaningful; `nnan` and `ninf` would make `isnan` always false.
+FASTMATH = frozenset({"contract", "reassoc", "arcp", "nsz", "afn"})
+
+VECTOR = float64[::1]
+MATRIX = float64[:, ::1]
+DATA = types.Array(float64, 2, "C", readonly=True)
+KERNEL_SIGNATURE = float64(VECTOR, VECTOR, DATA)
+DENSITY_SIGNATURE = float64(VECTOR, DATA)
+KERNEL = types.FunctionType(KERNEL_SIGNATURE)
+DENSITY = types.FunctionType(DENSITY_SIGNATURE)
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
+
+
+class Kernel(Protocol):
+    """A compiled `log_density_and_gradient`; see the module."""
+
+    def __call__(self, x: Vector, gradient: Vector, data: Matrix, /) -> float: ...
+
+
+class Density(Protocol):
+    """A compiled `log_density`, for methods that need no gradient."""
+
+    def __call__(self, x: Vector, data: Matrix, /) -> float: ...
+
+
+def kernel(function: Callable[..., float]) -> Any:
+    """Compile `log_density_and_gradient(x, gradient, data)` under the one signature, when it is first needed."""
+    return _dispatcher(function, KERNEL_SIGNATURE)
+
+
+def density(function: Callable[..., float]) -> Any:
+    """Compile `log_density(x, data)` under its signature, when it is first needed."""
+    return _dispatcher(function, DENSITY_SIGNATURE)
+
+
+def _dispatcher(function: Callable[..., float], signature: Any) -> Any:
+    dispatcher: Any = numba.njit(cache=True, error_model="numpy", fastmath=set(FASTMATH), nogil=True)(function)
+    dispatcher.declared_signature = signature
+    return dispatcher
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function of scalars that kernels and loops call; it is inlined, and typed where it is used."""
+    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True)(function)
+
+
+def compiled(dispatcher: Any) -> Any:
+    """The same dispatcher with the code for its declared signature loaded from the cache, or compiled now."""
+    signature = dispatcher.declared_signature
+    if not dispatcher.signatures:
+        dispatcher.compile(signature)
+        dispatcher.disable_compile()
+    return dispatcher
+
+
+class Loop:
+    """A loop compiled under an explicit signature when it is first called, never at import."""
+
+    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+        self.function = function
+        self.signature = signature
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+
+    @cached_property
+    def compiled(self) -> Any:
+        """The numba dispatcher; reading it loads the code from the cache or compiles it."""
+        return numba.njit(self.signature, cache=True, error_model="numpy", fastmath=set(FASTMATH), nogil=True)(
+            self.function
+        )
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled(*arguments)
+
+
+def loop(signature: Any) -> Callable[[Callable[..., Any]], Loop]:
+    """Decorate a loop of a sampler or of a VI method: `@loop(signature)`."""
+    return lambda function: Loop(function, signature)
+
+
+def empty(*shape: int) -> npt.NDArray[np.float64]:
+    """An uninitialised C-contiguous float64 array whose first element is aligned to 64 bytes."""
+    size = int(np.prod(shape))
+    buffer = np.empty(size * 8 + ALIGNMENT, dtype=np.uint8)
+    start = -buffer.ctypes.data % ALIGNMENT
+    return buffer[start : start + size * 8].view(np.float64).reshape(shape)
+
+
+def zeros(*shape: int) -> npt.NDArray[np.float64]:
+    """As `empty`, filled with zeros."""
+    array = empty(*shape)
+    array[...] = 0.0
+    return array
+
+
+def aligned(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A C-contiguous float64 copy of `values`, aligned to 64 bytes."""
+    source = np.asarray(values, dtype=np.float64)
+    copy = empty(*source.shape)
+    copy[...] = source
+    return copy
+
+
+def data_matrix(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """An aligned, read-only copy of a two-dimensional array, as kernels take their data.
+
+    Raises:
+        ValueError: `values` is not two-dimensional.
+    """
+    source = np.asarray(values, dtype=np.float64)
+    if source.ndim != 2:
+        raise ValueError(f"the data of a kernel are one matrix, not an array of {source.ndim} dimensions")
+    matrix = aligned(source)
+    matrix.flags.writeable = False
+    return matrix

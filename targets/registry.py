@@ -1,0 +1,51 @@
+"""The list of targets. A new one is a file with a factory, and a line here."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from targets.catalogue import Catalogue, Entry
+from targets.options import UsageError
+from targets.target import Target
+
+TARGETS = Catalogue(
+    "target",
+    {
+        "correlated_gaussian": Entry(
+            "targets.correlated_gaussian:correlated_gaussian",
+            "Gaussian of any dimension: AR(1), equicorrelated, or rotated with a chosen condition number",
+            ("exact", "gaussian"),
+        ),
+    },
+)
+
+
+def names() -> list[str]:
+    """All names that `load` accepts."""
+    return TARGETS.names()
+
+
+def load(name: str, **options: Any) -> Target:
+    """Make a target by name: `load("correlated_gaussian", dim=50, rho=0.9)`.
+
+    Raises:
+        UsageError: the name or an option is not accepted; the message says what is.
+    """
+    made = TARGETS.prepare(name, options)
+    target = made.factory(**made.options)
+    if not isinstance(target, Target):
+        raise UsageError(f"the factory of target {name!r} returned {type(target).__name__}, not targets.Target")
+    listed = TARGETS.entries[name].tags if name in TARGETS.entries else ()
+    return replace(
+        target,
+        name=name,
+        options=made.options,
+        changed=made.changed,
+        tags=target.tags | set(listed),
+        registered=True,
+    )
+
+
+def reload(name: str, options: Mapping[str, Any]) -> Target:
+    """What a pickled target is made again by."""
+    return load(name, **options)

@@ -1,0 +1,134 @@
+"""A target: a density, its data, and what is known about it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from targets.kernel import Density, Kernel, Matrix, Vector, compiled, empty
+from targets.truth import Truth
+
+
+@dataclass(frozen=True)
+class GaussianStructure:
+    """What a Gaussian target offers to closed-form methods: mean (dim,) and precision (dim, dim)."""
+
+    mean: Vector
+    precision: Matrix
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A log density that is prior(x) + sum over rows of likelihood(x), the two kernels apart.
+
+    Both have the one kernel signature and overwrite their gradient; `likelihood` sums over the rows that it is given,
+    so that `prior + (n / B) likelihood(data[a:b])` estimates the whole without bias.
+    """
+
+    prior: Kernel
+    likelihood: Kernel
+
+
+@dataclass(frozen=True)
+class Named:
+    """Named quantities of a target: `values(x: (n, dim)) -> (n, len(names))`."""
+
+    names: tuple[str, ...]
+    values: Callable[[Matrix], Matrix]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A density on R^dim, known up to its normaliser.
+
+    Attributes:
+        name: the name in the registry.
+        dim: number of unconstrained coordinates.
+        log_density_and_gradient: see `targets.kernel.kernel`.
+        data: (rows, columns) float64, C-contiguous, read-only, aligned: what the kernel is given.
+        truth: what is known of the answer, or None for a bare density.
+        log_density: see `targets.kernel.density`; None if there is only the kernel.
+        coordinates: names of the coordinates, by default x[0], x[1], ....
+        tags: words to select by, such as 'exact', 'multimodal', 'heavy-tailed', 'real-data'.
+        options: the options that made it; `changed` names those that differ from their defaults.
+        registered: whether `targets.load` made it, so that another process can make it again.
+        gaussian, rows, named: optional structure that some methods require.
+        initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
+        description: one line for `crossover list`.
+    """
+
+    name: str
+    dim: int
+    log_density_and_gradient: Kernel
+    data: Matrix
+    truth: Truth | None = None
+    log_density: Density | None = None
+    coordinates: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+    options: Mapping[str, object] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    registered: bool = False
+    gaussian: GaussianStructure | None = None
+    rows: Rows | None = None
+    named: Named | None = None
+    initial: Callable[[np.random.Generator], Vector] | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.coordinates:
+            object.__setattr__(self, "coordinates", tuple(f"x[{i}]" for i in range(self.dim)))
+        if len(self.coordinates) != self.dim:
+            raise ValueError(f"{self.name}: {len(self.coordinates)} coordinate names for {self.dim} dimensions")
+        if self.data.ndim != 2 or self.data.flags.writeable or not self.data.flags.c_contiguous:
+            raise ValueError(f"{self.name}: the data must be a read-only matrix, as targets.data_matrix makes it")
+
+    @property
+    def label(self) -> str:
+        """The name with the options that differ from their defaults, as `crossover run -t` takes it."""
+        inner = ",".join(f"{key}={_plain(self.options[key])}" for key in self.changed)
+        return f"{self.name}[{inner}]" if inner else self.name
+
+    @cached_property
+    def kernel(self) -> Any:
+        """The compiled kernel, loaded from the cache or compiled when first read."""
+        return compiled(self.log_density_and_gradient)
+
+    @cached_property
+    def density(self) -> Any:
+        """The compiled log density without gradient, or None."""
+        return None if self.log_density is None else compiled(self.log_density)
+
+    def start(self, rng: np.random.Generator) -> Vector:
+        """One starting point (dim,), drawn with `rng`."""
+        if self.initial is not None:
+            return np.ascontiguousarray(self.initial(rng), dtype=np.float64)
+        return rng.uniform(-2.0, 2.0, self.dim)
+
+    def evaluate(self, x: Matrix) -> tuple[Vector, Matrix]:
+        """Log densities (n,) and gradients (n, dim) at the points x (n, dim). For checks and metrics, not for loops."""
+        points = np.atleast_2d(np.ascontiguousarray(x, dtype=np.float64))
+        values = np.empty(len(points))
+        gradients = np.empty_like(points)
+        position, gradient = empty(self.dim), empty(self.dim)
+        for i, point in enumerate(points):
+            position[:] = point
+            values[i] = self.kernel(position, gradient, self.data)
+            gradients[i] = gradient
+        return values, gradients
+
+    def log_densities(self, x: Matrix) -> Vector:
+        """Log densities (n,) at the points x (n, dim)."""
+        return self.evaluate(x)[0]
+
+    def __reduce__(self) -> Any:
+        if self.registered:
+            from targets import registry
+
+            return registry.reload, (self.name, dict(self.options))
+        return super().__reduce__()
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Variational inference: families, objectives, optimisers, and their compositions."""
