@@ -1,0 +1,20 @@
+"""The record format: columns, metrics, and the folder that results live in. Imports the standard library alone."""
+
+from reports.records.columns import CELLS, CURVES, SCHEMA_VERSION, Column
+from reports.records.folder import MARKER, Folder, open_folder, write_atomically
+from reports.records.metrics import METRICS, Metric
+from reports.records.values import RecordsError
+
+__all__ = [
+    "CELLS",
+    "CURVES",
+    "MARKER",
+    "METRICS",
+    "SCHEMA_VERSION",
+    "Column",
+    "Folder",
+    "Metric",
+    "RecordsError",
+    "open_folder",
+    "write_atomically",
+]

@@ -1,0 +1,107 @@
+"""The columns of the records: the one place where they are named."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.records.metrics import METRICS
+
+SCHEMA_VERSION = 1
+
+Kind = Literal["int", "float", "bool", "text", "words", "json"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `kind` says what it holds.
+
+    'text' is a string; 'words' a set of words, kept as text, sorted, with blanks between; 'json' any value that JSON
+    knows, kept as text in the tables, where NaN and infinities become null.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+
+
+def _table(*columns: Column) -> dict[str, Column]:
+    return {column.name: column for column in columns}
+
+
+CELLS: dict[str, Column] = _table(
+    Column("schema_version", "int", "", "version of this format"),
+    Column("cell_id", "text", "", "name of the cell: also the name of its file"),
+    Column("target", "text", "", "name of the target in the registry"),
+    Column("method", "text", "", "name of the method in the registry"),
+    Column("target_label", "text", "", "the target with its options, as a SPEC"),
+    Column("method_label", "text", "", "the method with its options, as a SPEC"),
+    Column("options", "json", "", "all options: {'target': {...}, 'method': {...}}"),
+    Column("seed", "int", "", "seed; the same seed pairs methods on a target"),
+    Column("status", "text", "", "converged, budget spent, time cap, failed or skipped"),
+    Column("reason", "text", "", "why it failed or was skipped, or what made it converge"),
+    Column("oracle", "bool", "", "whether the method uses the answer: never ranked or timed against others"),
+    Column("tags", "words", "", "tags of the target"),
+    Column("method_tags", "words", "", "tags of the method: 'vi' or 'mcmc', and others"),
+    Column("dim", "int", "", "number of unconstrained coordinates"),
+    Column("compile_seconds", "float", "s", "loading or compiling code, before the clock started"),
+    Column("setup_seconds", "float", "s", "starting the run"),
+    Column("warmup_seconds", "float", "s", "adaptation, and the VI fit of a warm start"),
+    Column("run_seconds", "float", "s", "after warm-up"),
+    Column("warmup_evaluations", "int", "evaluations", "gradients + densities + sweeps of set-up and warm-up"),
+    Column("warmup_gradient_evaluations", "int", "gradients", "gradients of set-up and warm-up"),
+    Column("run_evaluations", "int", "evaluations", "gradients + densities + sweeps after warm-up"),
+    Column("gradient_evaluations", "int", "gradients", "gradient evaluations, all phases"),
+    Column("density_evaluations", "int", "densities", "density evaluations without gradient, all phases"),
+    Column("row_evaluations", "int", "rows", "rows of data touched by likelihoods taken in part"),
+    Column("sweeps", "int", "sweeps", "sweeps of coordinate updates"),
+    Column("divergences", "int", "", "divergent transitions after warm-up"),
+    Column("r_hat", "float", "", "largest rank-normalised split R-hat over coordinates"),
+    Column("ess_min", "float", "draws", "smallest effective sample size over coordinates"),
+    Column("k_hat", "float", "", "Pareto k of the importance ratios p/q"),
+    Column("elbo", "float", "nats", "evidence lower bound that the method reports"),
+    Column("log_normaliser", "float", "nats", "log normaliser that the method estimates"),
+    Column("true_log_normaliser", "float", "nats", "log normaliser of the target's truth"),
+    Column(
+        "summary",
+        "json",
+        "",
+        "the final answer by coordinate: coordinates [names], mean_z [(mean_q - mean_p)/sd_p], sd_ratio [sd_q/sd_p], "
+        "mode_masses, true_mode_masses, named [names], named_mean_z, named_sd_ratio",
+    ),
+    Column("host", "text", "", "name of the machine"),
+    Column("machine", "text", "", "processor, cores, memory, operating system"),
+    Column("threads", "int", "", "threads that the cell might use"),
+    Column("jobs", "int", "", "cells that ran at once: seconds taken with more than one are marked"),
+    Column("versions", "json", "", "versions of Python and of packages, by name"),
+    Column("commit", "text", "", "commit of the project"),
+    Column("dirty", "bool", "", "whether the project had uncommitted changes"),
+    Column("started_at", "text", "", "ISO 8601, UTC"),
+)
+
+IDENTITY = ("cell_id", "target", "method", "target_label", "method_label", "seed")
+
+CURVES: dict[str, Column] = _table(
+    *(CELLS[name] for name in IDENTITY),
+    Column("checkpoint", "int", "", "0, 1, ... within the cell"),
+    Column("phase", "text", "", "warmup or run"),
+    Column("seconds", "float", "s", "clock since the run was started: set-up, warm-up and run; never compilation"),
+    Column("gradient_evaluations", "int", "gradients", "so far"),
+    Column("density_evaluations", "int", "densities", "so far"),
+    Column("row_evaluations", "int", "rows", "so far"),
+    Column("sweeps", "int", "sweeps", "so far"),
+    Column("work", "int", "evaluations", "gradients + densities + sweeps so far"),
+    *(
+        column
+        for metric in METRICS.values()
+        for column in (
+            Column(metric.name, "float", "", f"{metric.label}: {metric.formula}"),
+            Column(metric.reference_floor, "float", "", f"{metric.label}: what the reference's own error implies"),
+            Column(
+                metric.sampling_floor,
+                "float",
+                "",
+                f"{metric.label}: its 95 % quantile between the truth and as many independent draws",
+            ),
+        )
+    ),
+)

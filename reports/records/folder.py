@@ -1,0 +1,270 @@
+"""A folder of results: one file a finished cell, each written whole or not at all, and two tables made from them."""
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.records.columns import CELLS, CURVES, IDENTITY, SCHEMA_VERSION
+from reports.records.values import RecordsError, decode, encode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKER = "crossover.json"
+_FORMAT = "crossover results"
+_CELL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+,-]{0,199}")
+_ABANDONED_SECONDS = 3600.0
+
+
+def open_folder(path: str | os.PathLike[str], create: bool = False) -> "Folder":
+    """The folder of results at `path`, made where it is missing or empty and `create` says so.
+
+    Opening with `create` also checks that the folder can be written, and removes what a killed writer left half done.
+
+    Raises:
+        RecordsError: there are no results there, it is somebody else's folder, it cannot be written, or its format is
+            newer than this version.
+    """
+    folder = Path(path)
+    marker = folder / MARKER
+    try:
+        if create and not marker.exists():
+            _found(folder)
+        if not marker.is_file():
+            raise RecordsError(f"{folder} holds no results: there is no {MARKER} in it; `crossover run` makes one")
+        created = _check_marker(marker)
+        opened = Folder(folder, created)
+        if create:
+            opened.cells_path.mkdir(exist_ok=True)
+            write_atomically(folder / ".writable", b"")
+            (folder / ".writable").unlink()
+            opened.clean()
+    except OSError as error:
+        verb = "written" if create else "read"
+        raise RecordsError(f"{folder} cannot be {verb}: {error.strerror or error}") from error
+    return opened
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` so that `path` holds all of it or what it held before, even after a power cut."""
+    temporary = path.with_name(f".{path.name}~{os.uname().nodename}~{os.getpid()}~{threading.get_ident()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+class Folder:
+    """Results on disk. Made by `open_folder`.
+
+    Attributes:
+        path: the folder.
+        created: when it was made, ISO 8601.
+        damaged: one line for every damaged file met so far; such a cell counts as absent.
+    """
+
+    def __init__(self, path: Path, created: str) -> None:
+        self.path = path
+        self.created = created
+        self.damaged: list[str] = []
+
+    @property
+    def cells_path(self) -> Path:
+        """Where the files of cells are."""
+        return self.path / "cells"
+
+    def has(self, cell_id: str) -> bool:
+        """Whether the cell is there, whole."""
+        return self.read_cell(cell_id) is not None
+
+    def cell_ids(self) -> list[str]:
+        """Names of the cells that have a file, sorted."""
+        return sorted(path.name.removesuffix(".json") for path in self._files())
+
+    def write(self, cell: Mapping[str, Any], curves: Mapping[str, Sequence[Any]]) -> None:
+        """Write one finished cell: its columns, and its curves as equally long lists by column.
+
+        Columns left out become nulls; the curves' identity columns and `checkpoint` are filled in.
+
+        Raises:
+            RecordsError: a column is unknown or of the wrong kind, lengths differ, or the disk refuses.
+        """
+        cell_id = cell.get("cell_id")
+        if not isinstance(cell_id, str) or not _CELL_ID.fullmatch(cell_id):
+            raise RecordsError(f"{cell_id!r} is no cell_id: letters, digits and ._=+,- up to 200")
+        row = {"schema_version": SCHEMA_VERSION, **cell}
+        _require_known(row, CELLS, "cells")
+        _require_known(curves, CURVES, "curves")
+        lengths = {name: len(values) for name, values in curves.items()}
+        if len(set(lengths.values())) > 1:
+            raise RecordsError(f"the curves of {cell_id} differ in length: {lengths}")
+        record = {
+            "cell": {name: encode(CELLS[name], value) for name, value in row.items()},
+            "curves": {name: [encode(CURVES[name], value) for value in values] for name, values in curves.items()},
+        }
+        content = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+        path = self._file(cell_id)
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def read_cell(self, cell_id: str) -> tuple[dict[str, Any], dict[str, list[Any]]] | None:
+        """A cell's columns and curves, complete with nulls; None where it is absent or damaged.
+
+        A damaged file is moved aside, never deleted, and named in `damaged`.
+        """
+        path = self._file(cell_id)
+        try:
+            record = json.loads(path.read_bytes())
+            return _complete(record, cell_id)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RecordsError(f"{path} cannot be read: {error.strerror or error}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            self._set_aside(path, str(error) or type(error).__name__)
+            return None
+
+    def read_all(self) -> Iterator[tuple[dict[str, Any], dict[str, list[Any]]]]:
+        """All whole cells, ordered by target, method and seed."""
+        found = [cell for cell_id in self.cell_ids() if (cell := self.read_cell(cell_id)) is not None]
+        yield from sorted(found, key=lambda both: tuple((both[0][name] is None, both[0][name]) for name in _ORDER))
+
+    def digest(self) -> str:
+        """Changes whenever a cell's file does. Made from names, sizes and times, without reading them."""
+        state = hashlib.sha256()
+        for path in sorted(self._files()):
+            status = path.stat()
+            state.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        return state.hexdigest()
+
+    def consolidate(self) -> None:
+        """Write `cells.parquet` and `curves.parquet` from the cells, unless they are up to date.
+
+        Raises:
+            RecordsError: the disk refuses.
+        """
+        from reports.records import tables
+
+        if tables.is_current(self):
+            return
+        try:
+            tables.write(self)
+        except OSError as error:
+            raise RecordsError(f"{self.path} cannot be written: {error.strerror or error}") from error
+
+    def cells(self) -> "pd.DataFrame":
+        """One row a cell, columns as in CELLS, ordered by target, method and seed."""
+        from reports.records import tables
+
+        return tables.frame(self, "cells")
+
+    def curves(self) -> "pd.DataFrame":
+        """One row a checkpoint, columns as in CURVES, ordered like the cells."""
+        from reports.records import tables
+
+        return tables.frame(self, "curves")
+
+    def clean(self) -> None:
+        """Remove half-written files whose writer is gone."""
+        for folder in (self.path, self.cells_path):
+            for path in folder.glob(".*.tmp"):
+                if _abandoned(path):
+                    path.unlink(missing_ok=True)
+
+    def _file(self, cell_id: str) -> Path:
+        return self.cells_path / f"{cell_id}.json"
+
+    def _files(self) -> list[Path]:
+        return [path for path in self.cells_path.glob("*.json") if not path.name.startswith(".")]
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        self.damaged.append(f"{path} is damaged ({' '.join(why.split())[:120]}): the cell counts as absent")
+        for number in range(1, 1000):
+            aside = path.with_name(f"{path.name}.damaged-{number}")
+            if not aside.exists():
+                with contextlib.suppress(OSError):  # a folder that can only be read keeps it where it is
+                    path.rename(aside)
+                return
+
+
+_ORDER = ("target_label", "method_label", "seed", "cell_id")
+
+
+def _found(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(not path.name.endswith(".tmp") for path in folder.iterdir()):
+        raise RecordsError(f"{folder} is not empty and holds no results: name a new or an empty folder")
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, "created": created}
+    write_atomically(folder / MARKER, json.dumps(marker, indent=1).encode())
+
+
+def _check_marker(marker: Path) -> str:
+    try:
+        said = json.loads(marker.read_bytes())
+        version, created, form = int(said["schema_version"]), str(said["created"]), said["format"]
+    except (ValueError, TypeError, KeyError):
+        form = None
+    if form != _FORMAT:
+        raise RecordsError(f"{marker} was not written by crossover: name a new or an empty folder")
+    if version > SCHEMA_VERSION:
+        raise RecordsError(
+            f"{marker.parent} was written by a newer version (format {version}; this one knows up to {SCHEMA_VERSION})"
+        )
+    return created
+
+
+def _abandoned(path: Path) -> bool:
+    try:
+        _, host, process, _ = path.name.rsplit("~", 3)
+        if host == os.uname().nodename:
+            os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OSError):
+        pass
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+    return False
+
+
+def _require_known(given: Mapping[str, Any], columns: Mapping[str, Any], table: str) -> None:
+    for name in given:
+        if name not in columns:
+            raise RecordsError(f"{table} have no column {name!r}")
+
+
+def _complete(record: Any, cell_id: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    given, curves = record["cell"], record["curves"]
+    if given["cell_id"] != cell_id:
+        raise RecordsError(f"it holds cell {given['cell_id']}")
+    if given["schema_version"] > SCHEMA_VERSION:
+        raise RecordsError(f"its format {given['schema_version']} is newer than {SCHEMA_VERSION}")
+    _require_known(given, CELLS, "cells")
+    _require_known(curves, CURVES, "curves")
+    length = max(map(len, curves.values()), default=0)
+    cell = {name: decode(column, given.get(name)) for name, column in CELLS.items()}
+    columns = {name: [decode(column, v) for v in curves.get(name, [None] * length)] for name, column in CURVES.items()}
+    if any(len(values) != length for values in columns.values()):
+        raise RecordsError("its curves differ in length")
+    for name in IDENTITY:
+        columns[name] = [cell[name]] * length
+    if "checkpoint" not in curves:
+        columns["checkpoint"] = list(range(length))
+    return cell, columns

@@ -1,0 +1,81 @@
+"""The two tables made from the cells of a folder, as Parquet and as data frames."""
+
+import io
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reports.records.columns import CELLS, CURVES, Column
+from reports.records.folder import Folder, write_atomically
+from reports.records.values import as_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Which = Literal["cells", "curves"]
+
+_COLUMNS: dict[Which, dict[str, Column]] = {"cells": CELLS, "curves": CURVES}
+_TYPES = {
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "text": pa.string(),
+    "words": pa.string(),
+    "json": pa.string(),
+}
+_DIGEST = b"crossover_cells"
+
+
+def is_current(folder: Folder) -> bool:
+    """Whether both tables were made from the cells as they are."""
+    return _current(folder, "cells") and _current(folder, "curves")
+
+
+def write(folder: Folder) -> None:
+    """Make both tables from the cells, in one order of rows whatever the order in which the cells finished."""
+    digest = folder.digest()
+    for which, table in _build(folder).items():
+        buffer = io.BytesIO()
+        pq.write_table(table.replace_schema_metadata({_DIGEST: digest.encode()}), buffer, compression="zstd")
+        write_atomically(folder.path / f"{which}.parquet", buffer.getvalue())
+
+
+def frame(folder: Folder, which: Which) -> "pd.DataFrame":
+    """One table: from its file where that is up to date, or where only it is left; otherwise from the cells."""
+    path = folder.path / f"{which}.parquet"
+    if _current(folder, which) or (path.exists() and not folder.cell_ids()):
+        return _to_pandas(pq.read_table(path))
+    return _to_pandas(_build(folder)[which])
+
+
+def _current(folder: Folder, which: Which) -> bool:
+    path = folder.path / f"{which}.parquet"
+    if not path.exists():
+        return False
+    try:
+        said = pq.read_schema(path).metadata or {}
+    except pa.ArrowInvalid:
+        return False
+    return bool(said.get(_DIGEST) == folder.digest().encode())
+
+
+def _build(folder: Folder) -> dict[Which, pa.Table]:
+    cells: dict[str, list[Any]] = {name: [] for name in CELLS}
+    curves: dict[str, list[Any]] = {name: [] for name in CURVES}
+    for cell, columns in folder.read_all():
+        for name, column in CELLS.items():
+            cells[name].append(as_text(cell[name]) if column.kind == "json" else cell[name])
+        for name in CURVES:
+            curves[name].extend(columns[name])
+    return {"cells": _table("cells", cells), "curves": _table("curves", curves)}
+
+
+def _table(which: Which, values: dict[str, list[Any]]) -> pa.Table:
+    schema = pa.schema([(name, _TYPES[column.kind]) for name, column in _COLUMNS[which].items()])
+    return pa.table(values, schema=schema)
+
+
+def _to_pandas(table: pa.Table) -> "pd.DataFrame":
+    made: pd.DataFrame = table.to_pandas()
+    return made
