@@ -36,6 +36,17 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
+# Exceptions of plain Python densities, kept while compiled code runs, which cannot carry them; see `targets.plain`.
+failures: list[BaseException] = []
+
+
+def raise_failure() -> None:
+    """Raise the exception that a plain Python density met in compiled code, if there is one."""
+    kept = failures[:]
+    failures.clear()
+    if kept:
+        raise kept[0]
+
 
 class Kernel(Protocol):
     """A compiled `log_density_and_gradient`; see the module."""
@@ -96,7 +107,10 @@ class Loop:
         )
 
     def __call__(self, *arguments: Any) -> Any:
-        return self.compiled(*arguments)
+        result = self.compiled(*arguments)
+        if failures:
+            raise_failure()
+        return result
 
 
 def loop(signature: Any) -> Callable[[Callable[..., Any]], Loop]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from targets.kernel import Density, Kernel, Matrix, Vector, compiled, empty
+from targets.kernel import Density, Kernel, Matrix, Vector, compiled, empty, raise_failure
 from targets.truth import Truth
 
 
@@ -116,6 +116,7 @@ class Target:
             position[:] = point
             values[i] = self.kernel(position, gradient, self.data)
             gradients[i] = gradient
+        raise_failure()
         return values, gradients
 
     def log_densities(self, x: Matrix) -> Vector:
