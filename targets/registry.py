@@ -16,6 +16,24 @@ TARGETS = Catalogue(
             "Gaussian of any dimension: AR(1), equicorrelated, or rotated with a chosen condition number",
             ("exact", "gaussian"),
         ),
+        "bimodal_mixture": Entry(
+            "targets.bimodal_mixture:bimodal_mixture",
+            "two Gaussians of any dimension, with weights, separation and widths chosen",
+            ("exact", "multimodal"),
+        ),
+        "banana": Entry(
+            "targets.banana:banana", "Gaussian bent along a parabola, in two dimensions or more", ("exact", "curved")
+        ),
+        "funnel": Entry(
+            "targets.funnel:funnel",
+            "Neal's funnel, centred or not, in two dimensions or more",
+            ("exact", "hierarchical"),
+        ),
+        "student_t": Entry(
+            "targets.student_t:student_t",
+            "multivariate Student t with chosen degrees of freedom",
+            ("exact", "heavy-tailed"),
+        ),
     },
 )
 
