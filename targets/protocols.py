@@ -53,6 +53,14 @@ class Work:
             self.sweeps + other.sweeps,
         )
 
+    def __sub__(self, other: "Work") -> "Work":
+        return Work(
+            self.gradient_evaluations - other.gradient_evaluations,
+            self.density_evaluations - other.density_evaluations,
+            self.row_evaluations - other.row_evaluations,
+            self.sweeps - other.sweeps,
+        )
+
 
 class Approximation(Protocol):
     """What a method believes: draws, or a density that can be sampled and evaluated."""
@@ -88,8 +96,11 @@ class Run(Protocol):
 class Method(Protocol):
     """A composition with its options fixed."""
 
-    name: str
-    tags: frozenset[str]  # 'mcmc' or 'vi'; 'oracle' where it uses the answer
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tags(self) -> frozenset[str]: ...  # 'mcmc' or 'vi'; 'oracle' where it uses the answer
 
     def unfit(self, target: Target) -> str | None: ...  # why it cannot run on this target, or None
 

@@ -1,0 +1,291 @@
+"""The command line. Every command defers its imports, so that `--help` and `list` are quick."""
+
+import contextlib
+import errno
+import json
+import pathlib
+import signal
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from targets.options import UsageError
+
+if TYPE_CHECKING:
+    from harness.cell import Cell
+    from harness.executor import Executor
+
+USAGE = 2  # exit code for what the user has to change
+WRONG = 1  # exit code of `check` for what is wrong
+INTERRUPTED = 130
+
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=pathlib.Path))
+plugin_option = click.option(
+    "--plugin", "plugin_files", metavar="FILE", multiple=True, help="Load targets and methods from FILE."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="crossover", prog_name="crossover")
+def cli() -> None:
+    """Race variational inference against Markov chain Monte Carlo on the same densities."""
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["targets", "methods", "metrics", "presets"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@plugin_option
+def list_(what: str | None, as_json: bool, plugin_files: tuple[str, ...]) -> None:
+    """List targets, methods, metrics and presets."""
+    from harness import listing
+
+    _load_plugins(plugin_files)
+    sections = listing.sections([what] if what else listing.SECTIONS)
+    click.echo(json.dumps(sections, indent=2) if as_json else listing.text(sections))
+
+
+@cli.command()
+@folder_argument
+@click.option("--preset", "preset_name", metavar="NAME", help="quick (default), standard or full.")
+@click.option(
+    "-t", "--target", "target_patterns", metavar="GLOB", multiple=True, help="SPEC, glob or tag:WORD; repeatable."
+)
+@click.option(
+    "-m", "--method", "method_patterns", metavar="SPEC", multiple=True, help="SPEC, glob or tag:WORD; repeatable."
+)
+@click.option("--seeds", type=int, metavar="N", help="Run seeds 1 to N.")
+@click.option("--max-gradients", type=int, metavar="N", help="Evaluations that a cell may spend.")
+@click.option("--max-seconds", type=float, metavar="S", help="Seconds that a cell may spend, as a guard.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, metavar="N", help="Cells at once; seconds are then marked so."
+)
+@plugin_option
+@click.option("--dry-run", is_flag=True, help="Show what would be computed.")
+def run(
+    folder: pathlib.Path,
+    preset_name: str | None,
+    target_patterns: tuple[str, ...],
+    method_patterns: tuple[str, ...],
+    seeds: int | None,
+    max_gradients: int | None,
+    max_seconds: float | None,
+    jobs: int,
+    plugin_files: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Race methods on targets, and keep the records in DIR. What is there already is not computed again."""
+    from harness.executor import Executor
+
+    with _interruptible(), Executor(jobs) as executor:  # the server loads while this process reads the arguments
+        from harness import grid, presets, race, registry
+        from harness.budget import Budget
+        from reports.records import open_folder
+
+        _load_plugins(plugin_files)
+        preset = presets.choose(preset_name)
+        budget = Budget(
+            preset.budget.max_gradients if max_gradients is None else max_gradients,
+            preset.budget.max_seconds if max_seconds is None else max_seconds,
+        )
+        targets = registry.select_targets(list(target_patterns or preset.targets))
+        methods = registry.select_methods(list(method_patterns or preset.methods))
+        cells = grid.cells(targets, methods, preset.seeds if seeds is None else seeds, budget)
+        grid.check_plugin_targets(targets)
+        if dry_run:
+            return _dry_run(folder, cells)
+        records = open_folder(folder, create=True)
+        todo = race.missing(cells, records)
+        _say(f"{len(cells)} cells, {len(cells) - len(todo)} of them already in {folder}")
+        for line in records.damaged:
+            _say(line)
+        _warn_of_other_sources(records)
+        _compute(todo, records, executor)
+        records.consolidate()
+    return None
+
+
+@cli.command()
+@folder_argument
+@click.option(
+    "-o", "--output", type=click.Path(path_type=pathlib.Path), metavar="FILE.html", help="Default: DIR/report.html."
+)
+def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
+    """Write one self-contained HTML file about the records in DIR; it opens offline."""
+    import reports
+
+    path = output or folder / "report.html"
+    reports.write(folder, path)
+    click.echo(str(path.resolve()))
+
+
+@cli.command()
+@folder_argument
+@click.option("--only", metavar="N,N", help="Numbers of the figures to make, such as 1,4.")
+@click.option("--seed", type=int, default=1, show_default=True)
+def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:
+    """Reproduce the figures of the chapter in DIR, each as SVG, PNG, and JSON with the numbers drawn."""
+    from harness import figures as numbers
+    from reports import figures as drawing
+
+    for number in _figure_numbers(only, numbers.NUMBERS):
+        for path in drawing.draw(number, numbers.compute(number, seed), folder):
+            click.echo(str(path))
+
+
+@cli.command()
+@click.argument("name", metavar="NAME|FILE")
+@plugin_option
+def check(name: str, plugin_files: tuple[str, ...]) -> None:
+    """Say whether a target or a method is right, with reasons; exit code 1 if it is not."""
+    from harness import check as checks
+
+    _load_plugins(plugin_files)
+    right = True
+    for subject, findings in checks.check(name):
+        click.echo(subject)
+        for finding in findings:
+            right = right and finding.ok
+            click.echo(f"  {'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.detail}")
+    click.echo("right" if right else "wrong")
+    if not right:
+        raise SystemExit(WRONG)
+
+
+@cli.command()
+@plugin_option
+def warmup(plugin_files: tuple[str, ...]) -> None:
+    """Compile all targets and methods now, so that no race has to."""
+    from harness import registry, work
+    from targets import cache
+    from targets.registry import TARGETS
+
+    _load_plugins(plugin_files)
+    pairs = [(target, method) for target in TARGETS.names() for method in registry.names()]
+    done = work.compile_pairs(tuple(pairs))
+    removed = cache.prune()
+    _say(f"{done} pairs of a target and a method are compiled in {cache.folder()}")
+    if removed:
+        _say(f"{removed} old caches removed")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(as_json: bool) -> None:
+    """Show the machine, the versions, and the cache of compiled code."""
+    from harness import listing
+
+    facts = listing.facts()
+    click.echo(
+        json.dumps(facts, indent=2) if as_json else "\n".join(f"{key:<12} {value}" for key, value in facts.items())
+    )
+
+
+def main() -> NoReturn:
+    """Run the command line; whatever the user has to change is one line, without a traceback."""
+    from reports.records import RecordsError
+
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(USAGE)
+    except click.ClickException as error:
+        _end(" ".join(error.format_message().split()), USAGE)
+    except (UsageError, RecordsError) as error:
+        _end(str(error), USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        _end("stopped; what was computed is kept, and the same command goes on from there", INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away; there is nobody to tell
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOTDIR):
+            raise
+        _end(f"{error.filename or 'a file'} cannot be written: {error.strerror}", USAGE)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    click.echo(f"crossover: {message}", err=True)
+    sys.exit(code)
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)
+
+
+def _load_plugins(files: tuple[str, ...]) -> None:
+    if files:
+        from harness import plugins
+
+        for file in files:
+            plugins.load(file)
+
+
+def _figure_numbers(only: str | None, known: tuple[int, ...]) -> list[int]:
+    wanted = [part.strip() for part in only.split(",")] if only else [str(number) for number in known]
+    for part in wanted:
+        if part not in {str(number) for number in known}:
+            raise UsageError(f"--only {only}: there is no figure {part!r}; known: {', '.join(map(str, known))}")
+    return [int(part) for part in wanted]
+
+
+def _dry_run(folder: pathlib.Path, cells: "list[Cell]") -> None:
+    from harness import race, registry
+    from reports.records import open_folder
+
+    there = folder.exists() and any(folder.iterdir())
+    todo = race.missing(cells, open_folder(folder)) if there else cells
+    targets = {label: registry.target(label) for label in {cell.target for cell in cells}}
+    methods = {label: registry.method(label) for label in {cell.method for cell in cells}}
+    for cell in cells:
+        why = methods[cell.method].unfit(targets[cell.target])
+        state = "there" if cell not in todo else f"skip: {why}" if why else "compute"
+        click.echo(f"{cell.cell_id}  {cell.target}  {cell.method}  seed {cell.seed}  {state}")
+    click.echo(f"{len(cells)} cells, {len(cells) - len(todo)} of them there", err=True)
+
+
+def _compute(todo: "list[Cell]", records: Any, executor: "Executor") -> None:
+    from harness import progress, race
+
+    if not todo:
+        return
+    counts: dict[str, int] = {}
+    with progress.told(len(todo)) as tell:
+
+        def listener(cell: "Cell", row: dict[str, Any]) -> None:
+            counts[row["status"]] = counts.get(row["status"], 0) + 1
+            tell(cell, row)
+
+        race.run(todo, records, executor, listener)
+    _say("computed: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
+
+
+def _warn_of_other_sources(records: Any) -> None:
+    """Say so when cells of this folder were computed by other sources than the present ones."""
+    from harness import provenance
+
+    ids = records.cell_ids()
+    read = records.read_cell(ids[0]) if ids else None
+    versions = (read[0].get("versions") or {}) if read else {}
+    if versions and versions.get("sources") != provenance.versions()["sources"]:
+        _say("warning: cells in this folder were computed by other sources; for a fresh comparison name a new folder")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a polite request to end (SIGTERM) do what an interrupt does."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    main()

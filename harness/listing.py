@@ -1,0 +1,89 @@
+"""What `crossover list` and `crossover info` say."""
+
+import sys
+from typing import Any
+
+SECTIONS = ["targets", "methods", "metrics", "presets"]
+
+
+def sections(wanted: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The sections asked for, each a list of records. Nothing is compiled and no target or method is imported."""
+    makers = {"targets": _targets, "methods": _methods, "metrics": _metrics, "presets": _presets}
+    return {name: makers[name]() for name in wanted}
+
+
+def text(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Sections as lines for reading."""
+    lines: list[str] = []
+    for name, records in found.items():
+        lines += [name, ""]
+        width = max(len(record["name"]) for record in records)
+        for record in records:
+            tags = f"  [{', '.join(record['tags'])}]" if record.get("tags") else ""
+            lines.append(f"  {record['name']:<{width}}  {record['summary']}{tags}")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def facts() -> dict[str, Any]:
+    """The machine, the versions and the cache, by name."""
+    from harness import provenance
+    from targets import cache
+
+    files = [path for path in cache.folder().rglob("*") if path.is_file()] if cache.folder().exists() else []
+    return {
+        "machine": provenance.machine(),
+        **provenance.versions(),
+        "executable": sys.executable,
+        "commit": provenance.columns()["commit"] or "unknown",
+        "cache": str(cache.folder()),
+        "cached": f"{len(files)} files, {sum(path.stat().st_size for path in files) / 2**20:.1f} MiB",
+    }
+
+
+def _targets() -> list[dict[str, Any]]:
+    from targets.registry import TARGETS
+
+    return _entries(TARGETS)
+
+
+def _methods() -> list[dict[str, Any]]:
+    from harness import registry
+
+    return _entries(registry.catalogue())
+
+
+def _entries(catalogue: Any) -> list[dict[str, Any]]:
+    own = [{"name": name, "summary": e.summary, "tags": list(e.tags)} for name, e in catalogue.entries.items()]
+    return own + [
+        {"name": name, "summary": _first_line(make.__doc__), "tags": ["plug-in"]}
+        for name, make in catalogue.plugins.items()
+    ]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from reports.records import METRICS
+
+    return [
+        {"name": metric.name, "summary": f"{metric.label}: {metric.formula}", "tags": []} for metric in METRICS.values()
+    ]
+
+
+def _presets() -> list[dict[str, Any]]:
+    from harness.presets import DEFAULT, PRESETS
+
+    return [
+        {
+            "name": name,
+            "summary": preset.summary + (" (default)" if name == DEFAULT else ""),
+            "targets": list(preset.targets),
+            "methods": list(preset.methods),
+            "seeds": preset.seeds,
+            "max_gradients": preset.budget.max_gradients,
+        }
+        for name, preset in PRESETS.items()
+    ]
+
+
+def _first_line(doc: str | None) -> str:
+    return (doc or "no description").strip().splitlines()[0]

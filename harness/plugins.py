@@ -1,0 +1,98 @@
+"""Targets and methods from files outside the project.
+
+A plug-in is one Python file that defines `TARGETS` or `METHODS` (or both): a dictionary from names to factories.
+"""
+
+import importlib.util
+import pathlib
+import sys
+from types import ModuleType
+
+from targets import cache
+from targets.options import UsageError
+
+MODULE_PREFIX = "crossover_plugin_"
+
+_loaded: dict[pathlib.Path, ModuleType] = {}
+
+
+def load(path: str | pathlib.Path) -> ModuleType:
+    """Run the file and add what it defines to the registries; a second call for the same file does nothing.
+
+    Raises:
+        UsageError: the file is missing, does not run, defines nothing, or takes a name that is taken.
+    """
+    from harness import registry
+    from targets.registry import TARGETS
+
+    file = pathlib.Path(path).resolve()
+    if file in _loaded:
+        return _loaded[file]
+    if not file.is_file():
+        raise UsageError(f"there is no plug-in file {path}")
+    cache.register_plugin(file)
+    name = MODULE_PREFIX + file.stem
+    if name in sys.modules:
+        raise UsageError(f"two plug-in files are called {file.stem!r}; give one another name")
+    module = _execute(name, file)
+    found = False
+    for attribute, catalogue in (("TARGETS", TARGETS), ("METHODS", registry.PLUGIN_METHODS)):
+        factories = getattr(module, attribute, {})
+        if not isinstance(factories, dict) or not all(callable(f) for f in factories.values()):
+            raise UsageError(f"plug-in {file.name}: {attribute} must be a dictionary from names to functions")
+        taken = set(factories) & set(TARGETS.names() if attribute == "TARGETS" else registry.names())
+        if taken:
+            raise UsageError(f"plug-in {file.name}: the name {min(taken)!r} is taken; choose another")
+        catalogue.plugins.update(factories)
+        found = found or bool(factories)
+    if not found:
+        raise UsageError(
+            f"plug-in {file.name} defines neither TARGETS nor METHODS, a dictionary from names to functions"
+        )
+    _loaded[file] = module
+    return module
+
+
+def loaded() -> list[str]:
+    """Paths of the files loaded so far, as another process loads them again."""
+    return [str(path) for path in _loaded]
+
+
+def digest(name: str) -> str:
+    """What stands for the source of the plug-in that defines target or method `name`; empty for the project's own."""
+    for path, module in _loaded.items():
+        if name in getattr(module, "TARGETS", {}) or name in getattr(module, "METHODS", {}):
+            return cache.digest(path.parent.glob("*.py"))
+    return ""
+
+
+def _execute(name: str, file: pathlib.Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the author's file raises is the author's to read, in one line
+        del sys.modules[name]
+        line = _line_of(error, file)
+        raise UsageError(f"plug-in {file.name}{line}: {type(error).__name__}: {_first_line(error)}") from error
+    return module
+
+
+def _line_of(error: BaseException, file: pathlib.Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f", line {error.lineno}"
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f", line {line}" if line else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")

@@ -1,0 +1,93 @@
+"""What races when the user names nothing: targets, methods, seeds and a budget."""
+
+from dataclasses import dataclass
+
+from harness.budget import Budget
+from targets.options import UsageError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """SPECs of targets and methods, the number of seeds, and the budget of each cell."""
+
+    summary: str
+    targets: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    budget: Budget
+
+
+_TARGETS = (
+    "correlated_gaussian",
+    "correlated_gaussian[dim=50,structure=rotated]",
+    "bimodal_mixture",
+    "bimodal_mixture[dim=2]",
+    "gmm_posterior",
+    "banana",
+    "funnel",
+    "funnel[parameterisation=centred]",
+    "student_t",
+    "eight_schools",
+    "eight_schools[parameterisation=centred]",
+    "logistic_regression",
+)
+
+_METHODS = (
+    "cavi",
+    "laplace",
+    "advi_meanfield",
+    "advi_fullrank",
+    "forward_kl_meanfield",
+    "forward_kl_fullrank",
+    "random_walk",
+    "random_walk[warm_start=advi_fullrank,take=draws+metric]",
+    "hmc",
+    "hmc[warm_start=advi_meanfield,take=mean]",
+    "hmc[warm_start=advi_fullrank,take=draws]",
+    "hmc[warm_start=advi_fullrank,take=draws+metric]",
+)
+
+PRESETS = {
+    "quick": Preset("a few minutes: small budgets, five seeds", _TARGETS, _METHODS, 5, Budget(100_000, 10.0)),
+    "standard": Preset(
+        "about an hour: larger budgets and dimensions, ten seeds",
+        (
+            *_TARGETS,
+            "correlated_gaussian[dim=100]",
+            "gmm_posterior[model=full]",
+            "logistic_regression[dataset=synthetic]",
+        ),
+        (*_METHODS, "forward_kl_oracle"),
+        10,
+        Budget(1_000_000, 60.0),
+    ),
+    "full": Preset(
+        "a night: every target at several sizes, twenty seeds",
+        (
+            *_TARGETS,
+            "correlated_gaussian[dim=100]",
+            "correlated_gaussian[dim=1000]",
+            "correlated_gaussian[structure=equicorrelated]",
+            "bimodal_mixture[dim=10]",
+            "gmm_posterior[model=full]",
+            "banana[dim=10]",
+            "student_t[df=3]",
+            "logistic_regression[dataset=synthetic]",
+        ),
+        (*_METHODS, "forward_kl_oracle"),
+        20,
+        Budget(4_000_000, 300.0),
+    ),
+}
+DEFAULT = "quick"
+
+
+def choose(name: str | None) -> Preset:
+    """The preset of that name, or the default one.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name is not None and name not in PRESETS:
+        raise UsageError(f"no preset is called {name!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[name or DEFAULT]

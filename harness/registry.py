@@ -1,0 +1,112 @@
+"""All methods that can race: the samplers, the VI methods, those of plug-ins, and warm starts made of them."""
+
+import fnmatch
+from typing import Any
+
+from samplers.registry import METHODS as SAMPLERS
+
+from harness import warm_start
+from harness.spec import Spec, is_glob, parse
+from targets.catalogue import Catalogue
+from targets.options import UsageError
+from targets.protocols import Method
+from targets.registry import TARGETS
+from targets.target import Target
+from variational.registry import METHODS as VARIATIONAL
+
+PLUGIN_METHODS = Catalogue("method", {})
+
+
+def catalogue() -> Catalogue:
+    """Every method under its name."""
+    return Catalogue("method", SAMPLERS.entries | VARIATIONAL.entries, PLUGIN_METHODS.plugins)
+
+
+def names() -> list[str]:
+    """Names of all methods."""
+    return catalogue().names()
+
+
+def target(spec: str | Spec) -> Target:
+    """Make the target that a SPEC names.
+
+    Raises:
+        UsageError: the SPEC, its name or an option is not accepted.
+    """
+    import targets
+
+    wanted = parse(spec) if isinstance(spec, str) else spec
+    return targets.load(wanted.name, **wanted.options)
+
+
+def method(spec: str | Spec) -> Method:
+    """Make the method that a SPEC names; any sampler also takes `warm_start` and `take` (see `harness.warm_start`).
+
+    Raises:
+        UsageError: the SPEC, its name or an option is not accepted.
+    """
+    wanted = parse(spec) if isinstance(spec, str) else spec
+    options: dict[str, Any] = dict(wanted.options)
+    warm = {key: options.pop(key) for key in warm_start.OPTIONS if key in options}
+    if warm and wanted.name not in SAMPLERS.entries:
+        raise UsageError(f"{wanted.name} cannot be warm-started; samplers that can: {', '.join(SAMPLERS.entries)}")
+    if wanted.name in SAMPLERS.entries:
+        from samplers.registry import method as make_sampler
+
+        sampler = make_sampler(wanted.name, **options)
+        return warm_start.wrap(sampler, method, **warm) if warm else sampler
+    if wanted.name in VARIATIONAL.entries:
+        from variational.registry import method as make_vi
+
+        return make_vi(wanted.name, **options)
+    made = catalogue().prepare(wanted.name, options)
+    return _named(made.factory(**made.options), Spec(wanted.name, {key: made.options[key] for key in made.changed}))
+
+
+def label(made: Method) -> str:
+    """The SPEC that makes this method again, with the options that differ from their defaults."""
+    return str(getattr(made, "label", made.name))
+
+
+def select_targets(patterns: list[str]) -> list[Spec]:
+    """The targets that SPECs, globs and `tag:WORD` choose.
+
+    Raises:
+        UsageError: one of them chooses nothing.
+    """
+    return _select(patterns, TARGETS)
+
+
+def select_methods(patterns: list[str]) -> list[Spec]:
+    """As `select_targets`, for methods."""
+    return _select(patterns, catalogue())
+
+
+def _select(patterns: list[str], known: Catalogue) -> list[Spec]:
+    chosen: dict[str, Spec] = {}
+    for pattern in patterns:
+        found = _matches(pattern, known)
+        if not found:
+            raise UsageError(f"no {known.kind} matches {pattern!r}; known: {', '.join(known.names())}")
+        chosen |= {str(spec): spec for spec in found}
+    return list(chosen.values())
+
+
+def _matches(pattern: str, known: Catalogue) -> list[Spec]:
+    if pattern.startswith("tag:"):
+        return [Spec(name) for name, entry in known.entries.items() if pattern[4:] in entry.tags]
+    if not is_glob(pattern):
+        return [parse(pattern)]
+    if "[" in pattern:
+        wanted = parse(pattern)
+        return [Spec(name, wanted.options) for name in known.names() if fnmatch.fnmatchcase(name, wanted.name)]
+    return [Spec(name) for name in known.names() if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _named(made: Any, spec: Spec) -> Method:
+    """Check that a plug-in's factory made a method, and let it be called by the name that its author registered."""
+    missing = [part for part in ("unfit", "compile", "start", "tags") if not hasattr(made, part)]
+    if missing:
+        raise UsageError(f"method {spec.name!r} lacks {', '.join(missing)}; see targets.protocols.Method")
+    made.name, made.label = spec.name, str(spec)
+    return made  # type: ignore[no-any-return]  # checked above; a protocol has no runtime type
