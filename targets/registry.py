@@ -34,6 +34,11 @@ TARGETS = Catalogue(
             "multivariate Student t with chosen degrees of freedom",
             ("exact", "heavy-tailed"),
         ),
+        "eight_schools": Entry(
+            "targets.eight_schools:eight_schools",
+            "eight schools: a hierarchical posterior, centred or not",
+            ("exact", "hierarchical", "posterior", "real-data"),
+        ),
     },
 )
 
