@@ -2,9 +2,9 @@
 
     mu ~ N(0, 5)   tau ~ HalfCauchy(0, 5)   theta_j ~ N(mu, tau)   effect_j ~ N(theta_j, error_j)
 
-with standard deviations. Coordinates: mu, log tau, and theta_j (centred) or raw_j = (theta_j - mu) / tau (non-centred). Given tau all else is
-Gaussian, so that the truth needs quadrature over log tau alone. The density keeps every constant: its log normaliser is
-the log evidence.
+with standard deviations. Coordinates: mu, log tau, and theta_j (centred) or raw_j = (theta_j - mu) / tau (non-centred).
+Given tau all else is Gaussian, so that the truth needs quadrature over log tau alone. The density keeps every constant:
+its log normaliser is the log evidence.
 """
 
 import math
