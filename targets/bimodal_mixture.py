@@ -89,7 +89,7 @@ def bimodal_mixture(*, dim: int = 1, separation: float = 5.0, weight: float = 0.
 
     def sample(rng: np.random.Generator, n: int) -> Matrix:
         component = (rng.random(n) >= weight).astype(np.intp)
-        draws = rng.standard_normal((n, dim)) * sds[component, None]
+        draws: Matrix = rng.standard_normal((n, dim)) * sds[component, None]
         draws[:, 0] += centres[component]
         return draws
 
