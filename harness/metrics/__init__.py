@@ -1,0 +1,21 @@
+"""Metrics of error, each with what the reference and the number of draws imply for it.
+
+`Reference.of(target)` gathers what is needed once; `evaluate(approximation, target, reference, seed)` gives
+all `COLUMNS`. The formulas stand in `reports.records.METRICS`. Every floor is a distance from the perfect answer: of a metric that is
+zero for one, a value of the metric; of `coverage_90`, of |coverage - 0.9|; of `sd_ratio_worst`, of |log ratio|.
+"""
+
+from harness.metrics.densities import loop_for
+from harness.metrics.evaluate import COLUMNS, evaluate
+from harness.metrics.reference import Reference
+from harness.metrics.summary import summary
+from targets.target import Target
+
+__all__ = ["COLUMNS", "Reference", "compile_for", "evaluate", "summary"]
+
+
+def compile_for(target: Target) -> None:
+    """Load or compile what `evaluate` will call, so that no two processes compile it at once."""
+    if target.density is None:
+        _ = target.kernel
+    _ = loop_for(target).compiled
