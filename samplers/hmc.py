@@ -1,0 +1,125 @@
+"""Static Hamiltonian Monte Carlo with dual averaging, an adapted metric and an adapted, jittered path."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from samplers import leapfrog
+from samplers.chain import Chain, Tally
+from samplers.method import MCMC
+from samplers.transition import Tuning
+from samplers.warmup import Values, largest_variance, restart, standard_deviations
+from targets.kernel import Matrix, Vector, compiled, zeros
+from targets.options import require
+from targets.target import Target
+
+FIRST_MOST = 10  # leapfrog steps a trajectory before the first scale is learned
+DOUBLINGS = 60
+
+
+@dataclass(frozen=True)
+class HMC:
+    """Trajectories of length path x U(1 - jitter, 1 + jitter), path as given or learned: see `learn`."""
+
+    target_accept: float
+    path: float | None
+    jitter: float
+    max_leapfrogs: int
+
+    def usual_warmup(self, kept: bool) -> int:
+        return 100 if kept else 500
+
+    def uses_density(self, target: Target) -> bool:  # noqa: ARG002
+        return False
+
+    def compile(self, target: Target) -> None:
+        compiled(target.log_density_and_gradient)
+        _ = leapfrog.diagonal.compiled, leapfrog.dense.compiled
+
+    def begin(
+        self, target: Target, rngs: list[np.random.Generator], chains: list[Chain], counters: Tally, tuning: Tuning
+    ) -> None:
+        tuning.path = 0.5 * math.pi if self.path is None else self.path
+        tuning.most = self.max_leapfrogs if tuning.kept else min(FIRST_MOST, self.max_leapfrogs)
+        for c, (rng, chain) in enumerate(zip(rngs, chains, strict=True)):
+            find_step(target, rng, chain, counters[c : c + 1], tuning.scale)
+        restart(counters)
+
+    def advance(
+        self,
+        target: Target,
+        rng: np.random.Generator,
+        chain: Chain,
+        tally: Tally,
+        tuning: Tuning,
+        draws: Matrix,
+        adapting: bool,
+    ) -> None:
+        advance = leapfrog.dense if tuning.scale.ndim == 2 else leapfrog.diagonal
+        goal = self.target_accept if adapting else 0.0
+        advance(
+            target.kernel,
+            target.data,
+            rng,
+            chain,
+            tally,
+            tuning.scale,
+            draws,
+            tuning.path,
+            self.jitter,
+            tuning.most,
+            goal,
+        )
+
+    def learn(self, values: Values, tuning: Tuning) -> None:
+        """Learn scale and path: a quarter of the period of the widest direction left after scaling."""
+        if not tuning.kept:
+            tuning.scale = standard_deviations(values)
+        tuning.most = self.max_leapfrogs
+        if self.path is None:
+            tuning.path = 0.5 * math.pi * math.sqrt(max(largest_variance(values, tuning.scale), 1e-2))
+
+    def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
+        step = math.exp(float(np.mean(counters["log_step"])))
+        return min(max(tuning.path / step, 1.0), float(tuning.most))
+
+
+def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tally, scale: Vector | Matrix) -> None:
+    """Double or halve the step until the acceptance of one leapfrog crosses 0.8 (Hoffman & Gelman 2014, alg. 4)."""
+    step = math.exp(tally["log_step"][0])
+    gradient = zeros(target.dim)
+    up = None
+    for _ in range(DOUBLINGS):
+        r = rng.standard_normal(target.dim)
+        start = tally["log_density"][0] - 0.5 * (r @ r)
+        r += 0.5 * step * (scale.T @ chain.gradient if scale.ndim == 2 else scale * chain.gradient)
+        chain.proposal[:] = chain.position + step * (scale @ r if scale.ndim == 2 else scale * r)
+        end = target.kernel(chain.proposal, gradient, target.data)
+        tally["evaluations"] += 1
+        r += 0.5 * step * (scale.T @ gradient if scale.ndim == 2 else scale * gradient)
+        change = end - 0.5 * (r @ r) - start
+        good = bool(change > math.log(0.8))
+        if up is None:
+            up = good
+        if good is not up:
+            break
+        step *= 2.0 if up else 0.5
+    tally["log_step"] = math.log(step)
+
+
+def hmc(
+    *,
+    target_accept: float = 0.8,
+    path: float | None = None,
+    jitter: float = 1.0,
+    max_leapfrogs: int = 1000,
+    num_warmup: int | None = None,
+    num_chains: int = 4,
+) -> MCMC:
+    """Static HMC; `path` is the mean length of a trajectory in units of the adapted scale, learned if none."""
+    require(0.0 < target_accept < 1.0, f"hmc: target_accept={target_accept:g} is not accepted; it lies between 0 and 1")
+    require(path is None or path > 0.0, f"hmc: path={path} is not accepted; it takes a positive length, or none")
+    require(0.0 <= jitter <= 1.0, f"hmc: jitter={jitter:g} is not accepted; it lies between 0 and 1")
+    require(max_leapfrogs >= 1, f"hmc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
+    return MCMC("hmc", HMC(target_accept, path, jitter, max_leapfrogs), num_chains, num_warmup)

@@ -1,0 +1,99 @@
+"""Where chains start, and what they know of the target's scale at the start."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from samplers.chain import Chain, Tally, chain_at, tallies
+from targets.kernel import Matrix, Vector, aligned, zeros
+from targets.options import require
+from targets.target import Target
+
+TRIES = 100  # as Stan
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What a warm start hands over.
+
+    Attributes:
+        positions: (chains, dim), one starting point a chain; None to draw them as a cold start does.
+        metric: (dim,) variances, a first guess that warm-up refines; or (dim, dim) covariance, which is kept; or None.
+    """
+
+    positions: Matrix | None = None
+    metric: Vector | Matrix | None = None
+
+    def check(self, chains: int, dim: int) -> None:
+        """Compare the shapes with the number of chains and the dimension.
+
+        Raises:
+            UsageError: they do not fit.
+        """
+        if self.positions is not None:
+            shape = np.shape(self.positions)
+            require(
+                shape == (chains, dim),
+                f"initial positions of shape {shape} are not accepted; {chains} chains in {dim} dimensions take "
+                f"({chains}, {dim})",
+            )
+        if self.metric is not None:
+            shape = np.shape(self.metric)
+            require(
+                shape in ((dim,), (dim, dim)),
+                f"an initial metric of shape {shape} is not accepted; it takes variances ({dim},) or a covariance "
+                f"({dim}, {dim})",
+            )
+
+    @property
+    def dense(self) -> bool:
+        """Whether the metric is a full covariance."""
+        return self.metric is not None and np.ndim(self.metric) == 2
+
+    def scale(self, dim: int) -> Matrix | None:
+        """The square root of the metric: (dim,) standard deviations or (dim, dim) lower factor; None if it has none."""
+        if self.metric is None:
+            return aligned(np.ones(dim))
+        if not self.dense:
+            variances = np.asarray(self.metric)
+            usable = bool(np.all(np.isfinite(variances) & (variances > 0)))
+            return aligned(np.sqrt(variances)) if usable else None
+        try:
+            factor = np.linalg.cholesky(np.asarray(self.metric, dtype=np.float64))
+        except np.linalg.LinAlgError:
+            return None
+        return aligned(factor) if np.all(np.isfinite(factor)) else None
+
+
+class StartError(Exception):
+    """No chain can start; the message says which and why."""
+
+
+Evaluate = Callable[[Vector, Vector], float]  # log density at a point; writes the gradient, if it needs one
+
+
+def place(
+    target: Target, evaluate: Evaluate, rngs: list[np.random.Generator], initial: Initial
+) -> tuple[list[Chain], Tally]:
+    """Chains at points where density and gradient are finite, and their counters, these evaluations included.
+
+    Raises:
+        StartError: a given point has no finite density and gradient, or none was found in `TRIES` draws.
+    """
+    counters = tallies(len(rngs))
+    chains = []
+    for c, rng in enumerate(rngs):
+        given = None if initial.positions is None else initial.positions[c]
+        gradient = zeros(target.dim)
+        for _ in range(TRIES if given is None else 1):
+            position = aligned(target.start(rng) if given is None else given)
+            counters["evaluations"][c] += 1
+            counters["log_density"][c] = evaluate(position, gradient)
+            if np.isfinite(counters["log_density"][c]) and np.all(np.isfinite(gradient)):
+                break
+        else:
+            where = f"in {TRIES} starting points drawn" if given is None else "at the starting point given"
+            raise StartError(f"no finite log density and gradient {where} for chain {c}")
+        chains.append(chain_at(position, gradient))
+    return chains, counters

@@ -1,0 +1,169 @@
+"""Hamiltonian trajectories in compiled loops, for a diagonal and for a dense scale.
+
+Positions are x = A z with A the scale, and momenta belong to z: r ~ N(0, I). A leapfrog step of size e is
+r += e/2 A'g(x); x += e A r; r += e/2 A'g(x) (Neal 2011, section 5.2), where the two half-steps between neighbouring
+steps are taken as one. A diagonal A is the vector of its diagonal; a dense one is lower-triangular.
+"""
+
+import math
+
+from numba import float64, int64, void
+
+from samplers.chain import CHAIN, RNG, TALLY, metropolis, record
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
+
+DIVERGENCE = 1000.0  # error of the energy, in nats, beyond which a trajectory has left the level set (Stan's threshold)
+
+# Dual averaging (Hoffman & Gelman 2014, section 3.2.1).
+GAMMA = 0.05
+T0 = 10.0
+KAPPA = 0.75
+
+
+@helper
+def steps_of(path, step, jitter, uniform, most):  # type: ignore[no-untyped-def]
+    """Leapfrog steps of a trajectory of length path x U(1 - jitter, 1 + jitter), between 1 and `most`."""
+    length = path * (1.0 + jitter * (2.0 * uniform - 1.0)) / step
+    if not length < most:
+        return most
+    return max(1, int(length + 0.5))
+
+
+@helper
+def dual_average(error, mean, centre, acceptance, target, t):  # type: ignore[no-untyped-def]
+    """Update t of dual averaging: (H-bar, log step, averaged log step), from `centre` = mu."""
+    error += (target - acceptance - error) / (t + T0)
+    log_step = centre - math.sqrt(t) / GAMMA * error
+    mean += t**-KAPPA * (log_step - mean)
+    return error, log_step, mean
+
+
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, VECTOR, MATRIX, float64, float64, int64, float64))
+def diagonal(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, target):  # type: ignore[no-untyped-def]
+    """Advance one chain by as many trajectories as `draws` has rows, and write each end there.
+
+    `scale` (dim,) is the diagonal of A; `path` and `jitter` give the length, at most `most` steps. With `target` > 0
+    the step size adapts to that acceptance; otherwise it is fixed.
+    """
+    position, gradient = chain.position, chain.gradient
+    proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
+    dim = position.shape[0]
+    log_density = tally[0].log_density
+    step = math.exp(tally[0].log_step)
+    evaluations = 0
+    accepted = 0
+    divergences = 0
+    acceptance = 0.0
+    for row in range(draws.shape[0]):
+        steps = steps_of(path, step, jitter, rng.random(), most)
+        kinetic = 0.0
+        for i in range(dim):
+            r = rng.standard_normal()
+            kinetic += r * r
+            r += 0.5 * step * scale[i] * gradient[i]
+            momentum[i] = r
+            proposal[i] = position[i] + step * scale[i] * r
+        energy = 0.5 * kinetic - log_density
+        end = kernel(proposal, proposal_gradient, data)
+        evaluations += 1
+        for _ in range(steps - 1):
+            if not math.isfinite(end):  # a reversible reason to stop: the way back would meet the same point
+                break
+            for i in range(dim):
+                r = momentum[i] + step * scale[i] * proposal_gradient[i]
+                momentum[i] = r
+                proposal[i] += step * scale[i] * r
+            end = kernel(proposal, proposal_gradient, data)
+            evaluations += 1
+        kinetic = 0.0
+        for i in range(dim):
+            r = momentum[i] + 0.5 * step * scale[i] * proposal_gradient[i]
+            kinetic += r * r
+        change = energy - (0.5 * kinetic - end)
+        probability = metropolis(change)
+        if not (math.isfinite(change) and change > -DIVERGENCE):
+            divergences += 1
+        acceptance += probability
+        if rng.random() < probability:
+            accepted += 1
+            log_density = end
+            for i in range(dim):
+                position[i] = proposal[i]
+                gradient[i] = proposal_gradient[i]
+        for i in range(dim):
+            draws[row, i] = position[i]
+        if target > 0.0:
+            tally[0].adaptations += 1
+            tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
+                tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
+            )
+            step = math.exp(tally[0].log_step)
+    record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)
+
+
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, MATRIX, MATRIX, float64, float64, int64, float64))
+def dense(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, target):  # type: ignore[no-untyped-def]
+    """As `diagonal`, with `scale` (dim, dim) the lower-triangular A."""
+    position, gradient = chain.position, chain.gradient
+    proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
+    dim = position.shape[0]
+    log_density = tally[0].log_density
+    step = math.exp(tally[0].log_step)
+    evaluations = 0
+    accepted = 0
+    divergences = 0
+    acceptance = 0.0
+    for row in range(draws.shape[0]):
+        steps = steps_of(path, step, jitter, rng.random(), most)
+        kinetic = 0.0
+        for i in range(dim):
+            r = rng.standard_normal()
+            kinetic += r * r
+            momentum[i] = r
+            proposal[i] = position[i]
+            proposal_gradient[i] = gradient[i]
+        energy = 0.5 * kinetic - log_density
+        end = log_density
+        kick = 0.5 * step
+        for _ in range(steps):
+            for i in range(dim):
+                g = kick * proposal_gradient[i]
+                for j in range(i + 1):
+                    momentum[j] += scale[i, j] * g
+            for i in range(dim):
+                total = 0.0
+                for j in range(i + 1):
+                    total += scale[i, j] * momentum[j]
+                proposal[i] += step * total
+            end = kernel(proposal, proposal_gradient, data)
+            evaluations += 1
+            kick = step
+            if not math.isfinite(end):  # a reversible reason to stop: the way back would meet the same point
+                break
+        for i in range(dim):
+            g = 0.5 * step * proposal_gradient[i]
+            for j in range(i + 1):
+                momentum[j] += scale[i, j] * g
+        kinetic = 0.0
+        for i in range(dim):
+            kinetic += momentum[i] * momentum[i]
+        change = energy - (0.5 * kinetic - end)
+        probability = metropolis(change)
+        if not (math.isfinite(change) and change > -DIVERGENCE):
+            divergences += 1
+        acceptance += probability
+        if rng.random() < probability:
+            accepted += 1
+            log_density = end
+            for i in range(dim):
+                position[i] = proposal[i]
+                gradient[i] = proposal_gradient[i]
+        for i in range(dim):
+            draws[row, i] = position[i]
+        if target > 0.0:
+            tally[0].adaptations += 1
+            tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
+                tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
+            )
+            step = math.exp(tally[0].log_step)
+    record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)

@@ -1,0 +1,66 @@
+"""A sampler with its options fixed, as the harness races it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from samplers.chains import ChainsRun
+from samplers.initial import Initial
+from samplers.transition import Transition
+from targets.options import require
+from targets.target import Target
+
+SHORTEST_WARMUP = 20
+
+
+@dataclass(frozen=True)
+class MCMC:
+    """Several chains of one kind of transition.
+
+    Attributes:
+        name: the name in the registry.
+        transition: what the chains do.
+        num_chains: how many there are.
+        num_warmup: iterations of warm-up, or None for what the transition finds usual.
+        options, changed: all options, and the names of those that differ from their defaults.
+    """
+
+    name: str
+    transition: Transition
+    num_chains: int
+    num_warmup: int | None
+    options: Mapping[str, object] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset({"mcmc"})
+
+    def __post_init__(self) -> None:
+        require(self.num_chains >= 1, f"{self.name}: num_chains={self.num_chains} is not accepted; it takes 1 or more")
+        require(
+            self.num_warmup is None or self.num_warmup >= SHORTEST_WARMUP,
+            f"{self.name}: num_warmup={self.num_warmup} is not accepted; it takes {SHORTEST_WARMUP} or more, or none",
+        )
+
+    @property
+    def label(self) -> str:
+        """The name with the options that differ from their defaults."""
+        inner = ",".join(f"{key}={_plain(self.options[key])}" for key in self.changed)
+        return f"{self.name}[{inner}]" if inner else self.name
+
+    def unfit(self, target: Target) -> str | None:  # noqa: ARG002
+        """None: every target has the density and the gradient that samplers need."""
+        return None
+
+    def compile(self, target: Target) -> None:
+        """Load or compile the loops and the target's kernels."""
+        self.transition.compile(target)
+
+    def start(self, target: Target, seed: int, initial: Initial | None = None) -> ChainsRun:
+        """Chains at their starting points; warm-up is still to come.
+
+        Raises:
+            UsageError: the shapes in `initial` do not fit.
+        """
+        return ChainsRun(self.transition, target, seed, self.num_chains, self.num_warmup, initial or Initial())
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,40 @@
+"""The list of samplers. A new one is a file with a factory, and a line here."""
+
+from dataclasses import replace
+from typing import Any
+
+from samplers.method import MCMC
+from targets.catalogue import Catalogue, Entry
+
+METHODS = Catalogue(
+    "sampler",
+    {
+        "random_walk": Entry(
+            "samplers.random_walk:random_walk",
+            "random-walk Metropolis with adapted scale and diagonal covariance",
+            ("mcmc", "gradient-free"),
+        ),
+        "hmc": Entry(
+            "samplers.hmc:hmc",
+            "static Hamiltonian Monte Carlo: dual averaging, adapted diagonal metric and path length",
+            ("mcmc",),
+        ),
+    },
+)
+
+
+def names() -> list[str]:
+    """All names that `method` accepts."""
+    return METHODS.names()
+
+
+def method(name: str, **options: Any) -> MCMC:
+    """Make a sampler by name: `method("hmc", target_accept=0.9)`.
+
+    Raises:
+        UsageError: the name or an option is not accepted; the message says what is.
+    """
+    made = METHODS.prepare(name, options)
+    sampler: MCMC = made.factory(**made.options)
+    tags = METHODS.entries[name].tags if name in METHODS.entries else ()
+    return replace(sampler, name=name, options=made.options, changed=made.changed, tags=sampler.tags | set(tags))

@@ -1,0 +1,88 @@
+"""What warm-up learns between windows, from the draws of all chains together."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from samplers.chain import Tally
+from targets.kernel import Vector, aligned
+
+Values = npt.NDArray[np.float64]
+
+# Ends of the windows as fractions of the warm-up. After all but the last the scale and the path are learned afresh; the
+# last is for the step size alone, at the path used later.
+WINDOWS = (0.1, 0.2, 0.4, 0.85, 1.0)
+WINDOWS_KEPT = (0.5, 1.0)  # where a full covariance was given and only step size and path are to be found
+
+POWER_ITERATIONS = 30
+SMALLEST_STEP = 1e-10
+
+
+def window_ends(length: int, kept: bool) -> list[int]:
+    """Iterations at which the windows of a warm-up of `length` iterations end."""
+    fractions = WINDOWS_KEPT if kept else WINDOWS
+    return sorted({max(1, round(length * fraction)) for fraction in fractions}) if length else []
+
+
+def standard_deviations(values: Values) -> Vector:
+    """(dim,) pooled over the draws (chains, n, dim), the variances shrunk towards 1e-3 as Stan does."""
+    flat = values.reshape(-1, values.shape[2])
+    n = len(flat)
+    variances = flat.var(axis=0) * (n / (n + 5.0)) + 1e-3 * (5.0 / (n + 5.0))
+    return aligned(np.sqrt(variances))
+
+
+def largest_variance(values: Values, scale: Values) -> float:
+    """Variance of the draws (chains, n, dim) along their widest direction, in units of `scale`.
+
+    The direction is found by power iteration on one half of the chains and the variance measured on the other, and the
+    two results are averaged: the largest eigenvalue of a sample covariance would exceed the truth by (1 + sqrt(d/n))^2.
+    """
+    chains, n, dim = values.shape
+    centred = (values - values.mean(axis=(0, 1))).reshape(-1, dim)
+    centred = np.linalg.solve(scale, centred.T).T if scale.ndim == 2 else centred / scale
+    middle = (chains // 2) * n if chains > 1 else n // 2
+    halves = centred[:middle], centred[middle:]
+    found = [_variance_along(_widest(one), other) for one, other in (halves, halves[::-1])]
+    return float(np.mean(found))
+
+
+def _widest(points: Values) -> Vector:
+    direction: Vector = points[np.argmax(np.einsum("ij,ij->i", points, points))]
+    for _ in range(POWER_ITERATIONS):
+        norm = float(np.linalg.norm(direction))
+        if not norm > 0.0:
+            break
+        direction = (points @ (direction / norm)) @ points
+    return direction
+
+
+def _variance_along(direction: Vector, points: Values) -> float:
+    norm = float(np.linalg.norm(direction))
+    return float(np.mean((points @ (direction / norm)) ** 2)) if norm > 0.0 else 0.0
+
+
+def pool_steps(counters: Tally) -> None:
+    """Give every chain the geometric mean of the averaged step sizes, and restart their adaptation from it."""
+    counters["log_step"] = np.mean(counters["log_step_mean"])
+    restart(counters)
+
+
+def restart(counters: Tally) -> None:
+    """Forget what the adaptation of the step size knew, but the step size itself."""
+    counters["centre"] = counters["log_step"] + math.log(10.0)
+    counters["log_step_mean"] = counters["log_step"]
+    counters["error"] = 0.0
+    counters["adaptations"] = 0
+
+
+def complaint(counters: Tally, accepted_before: npt.NDArray[np.int64] | None) -> str:
+    """Why warm-up failed, or ''. A chain that accepted nothing since `accepted_before` is stuck; None: do not look."""
+    for chain, step in enumerate(np.exp(counters["log_step"])):
+        if not step > SMALLEST_STEP:
+            return f"the step size of chain {chain} fell to {step:.1e} in warm-up"
+    if accepted_before is not None:
+        for c in np.flatnonzero(counters["accepted"] == accepted_before):
+            return f"chain {c} rejected every proposal in the last window of warm-up"
+    return ""
