@@ -17,6 +17,7 @@ class Metric:
         log: whether its axis is logarithmic.
         formula: its definition; q is the approximation, p the target.
         source: where the definition comes from.
+        rate: the exponent with which independent draws lower it as they grow in number, None where it has none.
         note: what its reader has to know, or ''.
     """
 
@@ -26,12 +27,18 @@ class Metric:
     log: bool
     formula: str
     source: str
+    rate: float | None = None
     note: str = ""
 
     @property
     def reference_floor(self) -> str:
         """The column with the error that the reference's own standard error implies."""
         return f"{self.name}_reference_floor"
+
+    @property
+    def ranks(self) -> bool:
+        """Whether methods can be ranked by it: a perfect answer has one value, the same on every target."""
+        return self.perfect is not None
 
     @property
     def sampling_floor(self) -> str:
@@ -47,6 +54,7 @@ _LIST = (
         True,
         "root mean over coordinates of ((mean_q - mean_p) / sd_p)²",
         "root-mean-square standardised error",
+        -0.5,
         "In posterior standard deviations; n independent draws have 1/sqrt(n).",
     ),
     Metric(
@@ -56,6 +64,7 @@ _LIST = (
         True,
         "max over coordinates of |mean_q - mean_p| / sd_p",
         "root-mean-square standardised error",
+        -0.5,
     ),
     Metric(
         "second_moment_b2",
@@ -64,6 +73,7 @@ _LIST = (
         True,
         "mean over coordinates of (E_q x² - E_p x²)² / Var_p x²",
         FIELD,
+        -1.0,
         "A squared error. Where the mean is far from zero it sees only the mean.",
     ),
     Metric(
@@ -73,6 +83,7 @@ _LIST = (
         True,
         "max over coordinates of (E_q x² - E_p x²)² / Var_p x²",
         FIELD,
+        -1.0,
     ),
     Metric(
         "centred_b2",
@@ -81,6 +92,7 @@ _LIST = (
         True,
         "mean over coordinates of (E_q (x - mean_p)² - Var_p x)² / Var_p (x - mean_p)²",
         "b² about the true mean",
+        -1.0,
         "A squared error; n independent draws have 1/n. Undefined without fourth moments.",
     ),
     Metric(
@@ -90,6 +102,7 @@ _LIST = (
         True,
         "max over coordinates of (E_q (x - mean_p)² - Var_p x)² / Var_p (x - mean_p)²",
         "b² about the true mean",
+        -1.0,
     ),
     Metric(
         "covariance_error",
@@ -98,6 +111,7 @@ _LIST = (
         True,
         "KL( N(mean_q, cov_q) || N(mean_p, cov_p) ), nats",
         GAUSSIAN_KL,
+        -1.0,
         "Infinite until there are more draws than coordinates.",
     ),
     Metric(
@@ -107,6 +121,7 @@ _LIST = (
         True,
         "mean over random directions of the Wasserstein distance of the projections, in posterior sd",
         "Rabin et al. 2012; Bonneel et al. 2015",
+        -0.5,
         "Sees shape and modes, not only moments.",
     ),
     Metric(
@@ -116,8 +131,9 @@ _LIST = (
         True,
         "total variation between the masses of the modes: half the sum of |mass_q - mass_p|",
         "total variation distance",
+        -0.5,
     ),
-    Metric("kl_reverse", "KL(q || p)", 0.0, True, "E_q [log q - log p], nats", GAUSSIAN_KL, "What VI minimises."),
+    Metric("kl_reverse", "KL(q || p)", 0.0, True, "E_q [log q - log p], nats", GAUSSIAN_KL, note="What VI minimises."),
     Metric(
         "kl_forward",
         "KL(p || q)",
@@ -125,7 +141,7 @@ _LIST = (
         True,
         "E_p [log p - log q], nats",
         GAUSSIAN_KL,
-        "Large where q leaves out what the posterior holds.",
+        note="Large where q leaves out what the posterior holds.",
     ),
     Metric(
         "sd_ratio_worst",
@@ -134,7 +150,7 @@ _LIST = (
         True,
         "sd_q / sd_p of the coordinate whose ratio has the largest |log|",
         "Giordano, Broderick & Jordan 2018 report such ratios",
-        "Below one the answer is overconfident.",
+        note="Below one the answer is overconfident.",
     ),
     Metric(
         "coverage_90",
@@ -143,7 +159,7 @@ _LIST = (
         False,
         "mean over coordinates of the mass under p of q's central 90 % interval",
         "nominal coverage",
-        "Below 0.9 the answer is overconfident.",
+        note="Below 0.9 the answer is overconfident.",
     ),
     Metric(
         "elbo",
@@ -152,7 +168,7 @@ _LIST = (
         False,
         "E_q [log p~ - log q], nats",
         "Jordan et al. 1999",
-        "Below the log normaliser in expectation.",
+        note="Below the log normaliser in expectation.",
     ),
     Metric(
         "eubo",
@@ -161,7 +177,7 @@ _LIST = (
         False,
         "E_p [log p~ - log q], nats",
         "Blessing et al. 2024",
-        "Above the log normaliser in expectation.",
+        note="Above the log normaliser in expectation.",
     ),
     Metric(
         "named_mean_error",
@@ -170,6 +186,7 @@ _LIST = (
         True,
         "mean_error of the target's named quantities",
         "root-mean-square standardised error",
+        -0.5,
     ),
     Metric(
         "named_centred_b2",
@@ -178,6 +195,7 @@ _LIST = (
         True,
         "centred_b2 of the target's named quantities",
         "b² about the true mean",
+        -1.0,
     ),
 )
 

@@ -1,0 +1,213 @@
+"""The runs of a result set: what the statistics need of each, for either axis of cost and any part of the ledger."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.records import METRICS, Metric
+from reports.statistics import NOTHING, Array, Trace, Traces
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Axis = Literal["seconds", "evaluations"]
+
+R_HAT_LIMIT = 1.1  # a run of MCMC beyond it has failed, whatever its error
+ESS_LIMIT = 50.0  # and so has one below it
+R_HAT_ALARM = 1.01  # Vehtari et al. 2021
+ESS_ALARM = 400.0  # Vehtari et al. 2021
+K_HAT_ALARM = 0.7  # Vehtari et al. 2024
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Which costs count beside the run: compilation, and set-up with warm-up."""
+
+    compile: bool = False
+    warmup: bool = True
+
+    @property
+    def key(self) -> str:
+        """A name for files and pages."""
+        return f"{'c' if self.compile else ''}{'w' if self.warmup else ''}" or "run"
+
+
+LEDGERS = (Ledger(), Ledger(compile=True), Ledger(warmup=False), Ledger(compile=True, warmup=False))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell: its row, and its curves as arrays by column."""
+
+    cell: dict[str, Any]
+    curves: dict[str, Array]
+    running: NDArray[np.bool_]  # (checkpoints,) whether past warm-up
+
+    @property
+    def seed(self) -> int:
+        return int(self.cell["seed"])
+
+    @cached_property
+    def failure(self) -> str:
+        """Why the run cannot win, or ''."""
+        if self.cell["status"] == "failed":
+            return self.cell["reason"] or "failed"
+        if number(self.cell["r_hat"]) > R_HAT_LIMIT:
+            return f"R-hat {self.cell['r_hat']:.2f} is above {R_HAT_LIMIT}"
+        if number(self.cell["ess_min"]) < ESS_LIMIT:
+            return f"only {self.cell['ess_min']:.0f} effective draws"
+        return ""
+
+    def cost(self, axis: Axis, ledger: Ledger) -> Array:
+        """(checkpoints,) the cost of each checkpoint; NaN for those of a warm-up that does not count."""
+        if axis == "seconds":
+            cost = self.curves["seconds"] + (number(self.cell["compile_seconds"], 0.0) if ledger.compile else 0.0)
+            before = number(self.cell["setup_seconds"], 0.0) + number(self.cell["warmup_seconds"], 0.0)
+        else:
+            cost = self.curves["gradient_evaluations"] + self.curves["density_evaluations"]
+            before = self.warmup_evaluations
+        if ledger.warmup:
+            return cost
+        return np.where(self.running, np.maximum(cost - before, 0.0), math.nan)
+
+    @property
+    def warmup_evaluations(self) -> float:
+        """Gradients and densities before the run proper."""
+        columns = ("warmup_gradient_evaluations", "warmup_density_evaluations")
+        return sum(number(self.cell[name], 0.0) for name in columns)
+
+    def error(self, metric: Metric) -> Array:
+        """(checkpoints,) how far the metric is from its perfect value; for ratios the absolute logarithm."""
+        return deviation(metric, self.curves[metric.name])
+
+    def trace(self, metric: Metric, axis: Axis, ledger: Ledger) -> Trace:
+        """What competes: nothing at all if the run failed."""
+        if self.failure:
+            return NOTHING
+        cost = self.cost(axis, ledger)
+        counted = ~np.isnan(cost)
+        return Trace(cost[counted], self.error(metric)[counted])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method on one target: its runs by seed, and the cells that were skipped."""
+
+    target: str
+    method: str
+    runs: dict[int, Run]
+    skipped: str = ""  # the reason
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Tags of the method."""
+        return frozenset(word for run in self.runs.values() for word in (text(run.cell["method_tags"])).split())
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it uses the answer."""
+        return any(bool(run.cell["oracle"]) for run in self.runs.values()) or "oracle" in self.tags
+
+    @property
+    def kind(self) -> str:
+        """'oracle', 'mcmc', 'vi' or 'other'."""
+        if self.oracle:
+            return "oracle"
+        return next((kind for kind in ("mcmc", "vi") if kind in self.tags), "other")
+
+    @property
+    def warm_start(self) -> bool:
+        """Whether the method starts from a VI fit."""
+        return "warm_start" in self.method or "warm-start" in self.tags
+
+    @property
+    def has_evaluations(self) -> bool:
+        """Whether its cost can be told in evaluations: sweeps alone cannot be compared with gradients."""
+        return any(
+            len(run.curves["seconds"]) and run.cost("evaluations", Ledger())[-1] > 0 for run in self.runs.values()
+        )
+
+    def traces(self, metric: Metric, axis: Axis, ledger: Ledger) -> Traces:
+        """What competes, by seed."""
+        return {seed: run.trace(metric, axis, ledger) for seed, run in self.runs.items()}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole result set: entries by target and method, in the order of the records."""
+
+    entries: dict[str, dict[str, Entry]]
+    cells: list[dict[str, Any]]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Metrics with at least one number."""
+        runs = [run for methods in self.entries.values() for entry in methods.values() for run in entry.runs.values()]
+        return [m for m in METRICS.values() if any(bool(np.isfinite(run.curves[m.name]).any()) for run in runs)]
+
+
+def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
+    """Runs from the two tables of the records."""
+    numeric = [name for name in curves.columns if curves[name].dtype.kind in "fi"]
+    columns = {name: curves[name].to_numpy(dtype=np.float64) for name in numeric}
+    running = (curves["phase"] != "warmup").to_numpy(dtype=bool)
+    where = curves.groupby("cell_id", sort=False).indices
+    rows = [{str(key): _plain(value) for key, value in row.items()} for row in cells.to_dict("records")]
+    entries: dict[str, dict[str, Entry]] = {}
+    for row in rows:
+        target, method = label(row, "target"), label(row, "method")
+        of_target = entries.setdefault(target, {})
+        if method not in of_target:
+            of_target[method] = Entry(target, method, {}, palette=methods.index(method))
+        if row["status"] == "skipped":
+            of_target[method] = Entry(
+                target, method, of_target[method].runs, text(row["reason"]), methods.index(method)
+            )
+            continue
+        mine = where.get(row["cell_id"], np.empty(0, dtype=np.intp))
+        of_target[method].runs[int(row["seed"])] = Run(
+            row, {name: values[mine] for name, values in columns.items()}, running[mine]
+        )
+    return Results(entries, rows)
+
+
+def label(row: dict[str, Any], which: Literal["target", "method"]) -> str:
+    """The SPEC of a cell's target or method."""
+    return str(row[f"{which}_label"] or row[which])
+
+
+def deviation(metric: Metric, values: Array) -> Array:
+    """How far `values` are from perfect: itself, the absolute difference, or for ratios |log|."""
+    if metric.perfect is None or metric.perfect == 0.0:
+        return values
+    if metric.log:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.abs(np.log(values / metric.perfect))
+    return np.abs(values - metric.perfect)
+
+
+def number(value: Any, missing: float = math.nan) -> float:
+    """`value` as a float; `missing` where it is null or NaN."""
+    return missing if value is None or value != value else float(value)  # NaN
+
+
+def text(value: Any) -> str:
+    """`value` as text, '' where it is null."""
+    return value if isinstance(value, str) else ""
+
+
+def median(values: Sequence[float]) -> float:
+    """The median of what is known, NaN if nothing is."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.median(known)) if known else math.nan
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if value is None or value != value else value  # NaN
