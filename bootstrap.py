@@ -32,7 +32,7 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 PROJECT = ROOT / "pyproject.toml"
 MARK = VENV / "made-by-bootstrap"  # written first: what carries it may be removed
-STAMP = VENV / "complete.json"  # written last: what lacks it is half made
+STAMP = VENV / "installed.json"  # written last: what lacks it is half made
 
 # What pip says, and what we say instead.
 CAUSES = (
@@ -47,6 +47,7 @@ CAUSES = (
     ("ProxyError", "the package index cannot be reached through the proxy"),
     ("SSLError", "the package index cannot be reached securely; are the certificates right?"),
     ("Read timed out", "the package index stopped answering"),
+    ("(from versions: none)", "the package index cannot be reached, or lacks a package of requirements.lock"),
     ("No matching distribution found", "a package of requirements.lock is not to be had for this Python and machine"),
 )
 
@@ -73,11 +74,11 @@ def wanted() -> dict[str, str]:
 def found() -> dict[str, str]:
     """What the stamp says, or nothing where the environment is missing, half made or broken."""
     try:
-        stamp = json.loads(STAMP.read_text())
+        content = json.loads(STAMP.read_text())
     except (OSError, ValueError):
         return {}
-    usable = isinstance(stamp, dict) and (VENV / "bin" / "python").exists()  # a dangling link does not exist
-    return stamp if usable else {}
+    usable = isinstance(content, dict) and (VENV / "bin" / "python").exists()  # a dangling link does not exist
+    return content if usable else {}
 
 
 def ensure() -> None:
@@ -92,14 +93,20 @@ def ensure() -> None:
         want, have = wanted(), found()  # somebody else may have finished meanwhile
         if have == want:
             return
-        if any(have.get(key) != want[key] for key in ("requirements", "python", "place")):
+        packages = {key: value for key, value in want.items() if key != "project"}
+        if any(have.get(key) != value for key, value in packages.items()):
             make()
+        stamp(packages)
         say("installing the project")
-        STAMP.unlink(missing_ok=True)
         pip("--no-index", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
-        temporary = STAMP.with_suffix(".new")
-        temporary.write_text(json.dumps(want))
-        temporary.replace(STAMP)
+        stamp(want)
+
+
+def stamp(content: dict[str, str]) -> None:
+    """Write down what is installed, whole or not at all."""
+    temporary = STAMP.with_suffix(".new")
+    temporary.write_text(json.dumps(content))
+    temporary.replace(STAMP)
 
 
 @contextlib.contextmanager
