@@ -1,8 +1,8 @@
 """Metrics of error, each with what the reference and the number of draws imply for it.
 
-`Reference.of(target)` gathers what is needed once; `evaluate(approximation, target, reference, seed)` gives
-all `COLUMNS`. The formulas stand in `reports.records.METRICS`. Every floor is a distance from the perfect answer: of a metric that is
-zero for one, a value of the metric; of `coverage_90`, of |coverage - 0.9|; of `sd_ratio_worst`, of |log ratio|.
+`Reference.of(target)` gathers what is needed once; `evaluate(approximation, target, reference, seed)` gives all
+columns. The formulas stand in `reports.records.METRICS`. Every floor is a distance from the perfect answer: of a metric
+that is zero for one, a value of the metric; of `coverage_90`, of |coverage - 0.9|; of `sd_ratio_worst`, of |log ratio|.
 """
 
 from harness.metrics.densities import loop_for

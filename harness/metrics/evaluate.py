@@ -26,28 +26,25 @@ class Belief:
     """An approximation as the metrics see it.
 
     Attributes:
-        mean, covariance: (dim,), (dim, dim); of draws, divided by their number.
+        mean, covariance: (dim,), (dim, dim).
         draws: (n, dim), its own, or drawn from its density for the metrics that need some.
-        density: whether it has a density, so that its moments are exact.
+        own_draws: whether the draws are all that it is, so that its moments have their noise.
     """
 
     mean: Vector
     covariance: Matrix
     draws: Matrix
-    density: bool
+    own_draws: bool
 
     @classmethod
     def of(cls, approximation: Approximation, dim: int, seed: int) -> "Belief":
         """The same seed at every checkpoint gives common random numbers, and smooth curves."""
         values = getattr(approximation, "values", None)
         if values is not None:
-            draws = np.asarray(values).reshape(-1, dim)
-            mean = draws.mean(axis=0)
-            centred = draws - mean
-            return cls(mean, centred.T @ centred / len(draws), draws, False)
+            return cls(approximation.mean, approximation.covariance, np.asarray(values).reshape(-1, dim), True)
         n = int(np.clip(SAMPLED_VALUES // dim, LEAST_SAMPLED, MOST_SAMPLED))
         draws = approximation.sample(np.random.default_rng([seed, dim]), n)
-        return cls(approximation.mean, approximation.covariance, draws, True)
+        return cls(approximation.mean, approximation.covariance, draws, False)
 
     @property
     def finite(self) -> bool:
@@ -57,7 +54,7 @@ class Belief:
     @property
     def independent(self) -> float:
         """How many draws its moments come from: infinitely many for those of a density."""
-        return math.inf if self.density else float(len(self.draws))
+        return float(len(self.draws)) if self.own_draws else math.inf
 
 
 def evaluate(approximation: Approximation | None, target: Target, reference: Reference, seed: int) -> dict[str, float]:
@@ -72,7 +69,7 @@ def evaluate(approximation: Approximation | None, target: Target, reference: Ref
             return result | _hopeless(target, reference)
         result |= from_belief(belief, target, reference)
         result |= _coverage(belief, approximation, reference)
-        if belief.density:
+        if approximation.log_density(belief.draws[:1]) is not None:
             result |= divergences(approximation, target, reference, belief.draws)
     return result
 
@@ -94,7 +91,7 @@ def _hopeless(target: Target, reference: Reference) -> dict[str, float]:
         return {}
     moments = reference.truth.moments
     draws = moments.mean[None, :] if reference.draws is None else reference.draws
-    ideal = from_belief(Belief(moments.mean, moments.covariance, draws, True), target, reference)
+    ideal = from_belief(Belief(moments.mean, moments.covariance, draws, False), target, reference)
     errors_of = {name for name, metric in METRICS.items() if metric.perfect == 0}
     return {name: math.inf for name, value in ideal.items() if name in errors_of and not math.isnan(value)}
 
@@ -124,10 +121,10 @@ def _covariance(belief: Belief, reference: Reference) -> dict[str, float]:
     if reference.normal is None:
         return {}
     dim = len(belief.mean)
-    q = None if len(belief.draws) <= dim and not belief.density else Normal.of(belief.mean, belief.covariance)
+    q = None if belief.independent <= dim else Normal.of(belief.mean, belief.covariance)
     return _entry(
         "covariance_error",
-        math.inf if q is None else divergence(q, reference.normal),
+        math.inf if q is None else divergence(q, belief.covariance, reference.normal),
         reference.expected_covariance_error(reference.independent),
         reference.covariance_floor(belief.independent),
     )
@@ -184,5 +181,5 @@ def _coverage(belief: Belief, approximation: Approximation, reference: Reference
     if marginals is None:
         return {}
     low, high = approximation.quantiles(np.array([0.05, 0.95]))
-    floor = 0.0 if belief.density else laws.coverage(len(belief.draws), marginals.spread)
+    floor = laws.coverage(len(belief.draws), marginals.spread) if belief.own_draws else 0.0
     return _entry("coverage_90", marginals.mass(low, high), marginals.reference_floor, floor)

@@ -1,8 +1,8 @@
 """Sampling laws of the metrics: what n independent exact draws would show. A floor is the 95 % quantile of such a law.
 
 Where a metric is a function of averages, the central limit theorem gives its law: sqrt(n) times the standardised errors
-of the averages is Gaussian with their correlation, so that the quantile is simulated once and scaled by 1/sqrt(n), or by
-1/n for squared errors. It is an asymptotic law: with very heavy tails and few draws the true quantile is lower.
+of the averages is Gaussian with their correlation, so that the quantile is simulated once and scaled by 1/sqrt(n), or
+by 1/n for squared errors. It is an asymptotic law: with very heavy tails and few draws the true quantile is lower.
 """
 
 import math

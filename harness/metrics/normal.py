@@ -1,84 +1,50 @@
-"""A multivariate normal as metrics need it: log densities, and their expectation where moments are known."""
+"""The Gaussian with given moments, and expectations of its log density wherever moments are known."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from targets.kernel import Matrix, Vector
+from variational.gaussian import LOG_TWO_PI, Gaussian
 
-LOG_TWO_PI = math.log(2 * math.pi)
 
-
-@dataclass(frozen=True)
-class Normal:
-    """N(mean, covariance). `factor` is the lower Cholesky factor (dim, dim), or the diagonal (dim,) of a diagonal one."""
-
-    mean: Vector
-    covariance: Matrix
-    factor: Matrix
+@dataclass(frozen=True, eq=False)
+class Normal(Gaussian):
+    """A Gaussian whose factor is diagonal where its covariance is."""
 
     @classmethod
     def of(cls, mean: Vector, covariance: Matrix) -> "Normal | None":
         """None where the covariance is not finite, or not positive definite to rounding."""
-        if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance))):
-            return None
         variance = np.diagonal(covariance)
-        if np.any(variance <= 0):
+        if not (np.all(np.isfinite(mean)) and np.all(np.isfinite(covariance)) and np.all(variance > 0)):
             return None
         if np.count_nonzero(covariance) == len(mean):
-            return cls(mean, covariance, np.sqrt(variance))
+            return cls(mean, np.sqrt(variance))
         try:
-            factor = cholesky(covariance, lower=True)
-        except LinAlgError:
+            factor = np.asarray(np.linalg.cholesky(covariance))
+        except np.linalg.LinAlgError:
             return None
-        # The squared diagonal relative to the variance is one less the squared multiple correlation.
+        # The squared diagonal over the variance is what the coordinates before it leave unexplained.
         if np.min(np.diagonal(factor) ** 2 / variance) <= len(mean) * np.finfo(float).eps:
             return None
-        return cls(mean, covariance, factor)
-
-    def whiten(self, columns: Matrix) -> Matrix:
-        """The inverse factor times columns (dim, n)."""
-        if self.factor.ndim == 1:
-            return np.asarray(columns / self.factor[:, None])
-        return np.asarray(solve_triangular(self.factor, columns, lower=True))
-
-    @property
-    def log_determinant(self) -> float:
-        """Log determinant of the covariance."""
-        diagonal = self.factor if self.factor.ndim == 1 else np.diagonal(self.factor)
-        return 2 * float(np.sum(np.log(diagonal)))
-
-    @property
-    def entropy(self) -> float:
-        """Differential entropy in nats."""
-        return 0.5 * (len(self.mean) * (1 + LOG_TWO_PI) + self.log_determinant)
-
-    def log_density(self, x: Matrix) -> Vector:
-        """Log densities (n,) at the points x (n, dim)."""
-        squares = np.sum(self.whiten((x - self.mean).T) ** 2, axis=0)
-        return np.asarray(-0.5 * (len(self.mean) * LOG_TWO_PI + self.log_determinant + squares))
-
-    def expected_log_density(self, mean: Vector, covariance: Matrix) -> float:
-        """E log N(x) under any distribution of x with this mean and covariance."""
-        offset = float(np.sum(self.whiten((mean - self.mean)[:, None]) ** 2))
-        return -0.5 * (len(self.mean) * LOG_TWO_PI + self.log_determinant + self.trace(covariance) + offset)
-
-    def trace(self, covariance: Matrix) -> float:
-        """Trace of the inverse of its own covariance times another one."""
-        if self.factor.ndim == 1:
-            return float(np.sum(np.diagonal(covariance) / self.factor**2))
-        return float(np.sum(self.precision * covariance))
+        return cls(mean, factor)
 
     @cached_property
     def precision(self) -> Matrix:
         """The inverse of the covariance (dim, dim)."""
-        half = self.whiten(np.eye(len(self.mean)))
-        return np.asarray(half.T @ half)
+        if self.diagonal:
+            return np.diag(1 / self.variance)
+        half = self.standardise(self.mean + np.eye(self.dim))
+        return np.asarray(half @ half.T)
+
+    def expected_log_density(self, mean: Vector, covariance: Matrix) -> float:
+        """E log N(x) under any distribution of x with this mean and covariance."""
+        offset = float(np.sum(self.standardise(mean) ** 2))
+        spread = np.diagonal(covariance) / self.variance if self.diagonal else self.precision * covariance
+        return -0.5 * (self.dim * LOG_TWO_PI + float(np.sum(spread)) + offset) - self.half_log_determinant
 
 
-def divergence(q: Normal, p: Normal) -> float:
-    """KL(q || p) in nats."""
-    return max(0.0, -q.entropy - p.expected_log_density(q.mean, q.covariance))
+def divergence(q: Normal, covariance: Matrix, p: Normal) -> float:
+    """KL(q || p) in nats; `covariance` is that of q, which the caller holds."""
+    return max(0.0, -q.entropy - p.expected_log_density(q.mean, covariance))

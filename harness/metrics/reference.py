@@ -143,10 +143,10 @@ def _covariance_factors(normal: Normal | None, draws: Matrix | None, gaussian: b
     order = np.random.default_rng(SEED + 2).permutation(n)
     seen = []
     for chosen in np.split(order[: count * block], count):
-        part = draws[chosen]
-        q = Normal.of(part.mean(axis=0), np.cov(part.T, bias=True).reshape(dim, dim))
+        covariance = np.cov(draws[chosen].T, bias=True).reshape(dim, dim)
+        q = Normal.of(draws[chosen].mean(axis=0), covariance)
         if q is not None:
-            seen.append(divergence(q, normal))
+            seen.append(divergence(q, covariance, normal))
     mean, sd = laws.gaussian_covariance_error(block, dim)
     return float(np.mean(seen)) / mean, float(np.std(seen, ddof=1)) / sd
 
