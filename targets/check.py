@@ -19,6 +19,7 @@ from targets.truth import Modes, Moments, Truth
 DRAWS = 4000
 SIGMAS = 6.0
 STARTS = 8
+FAR = 512  # float64s between a position and its gradient: compiled loops may test how far apart arrays are
 AGREEMENT = 1e-8  # between two ways to compute one number, relative to its size or to one
 HOSTILE = (math.nan, math.inf, -math.inf, 1e308, -1e308, 1e200, 1e20, -1e20)
 OVERFLOW = 1e100  # beyond it a sum of squares may overflow to either infinity
@@ -99,19 +100,20 @@ def _gradient(target: Target, points: Matrix) -> Finding:
 
 
 def _overwritten(target: Target, points: Matrix) -> Finding:
-    """From buffers that hold different rubbish, twice the same bits, and positions and data as they were."""
+    """From buffers of different rubbish, at different distances, the same bits; position and data as they were."""
     what = "a call writes the whole gradient and nothing else"
-    position, data = empty(target.dim), target.data.copy()
+    data, block = target.data.copy(), empty(2 * target.dim + FAR)
+    position = block[: target.dim]
     for point in points:
         answers = []
-        for rubbish in (math.nan, 7.0):
+        for rubbish, distance in ((math.nan, 0), (7.0, FAR)):
             position[:] = point
-            gradient = empty(target.dim)
+            gradient = block[target.dim + distance :][: target.dim]
             gradient[:] = rubbish
-            answers.append((target.kernel(position, gradient, target.data), gradient))
+            answers.append((target.kernel(position, gradient, target.data), gradient.copy()))
         (first, slope), (second, again) = answers
         if not np.array_equal(slope, again, equal_nan=True):
-            i = int(np.flatnonzero(slope != again)[0])
+            i = int(np.flatnonzero((slope != again) & ~(np.isnan(slope) & np.isnan(again)))[0])
             return Finding(False, what, f"gradient[{i}] depends on what it held before: set it, do not add to it")
         if not np.array_equal([first], [second], equal_nan=True):
             return Finding(False, what, "two calls at one position give different values")
