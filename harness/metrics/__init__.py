@@ -5,17 +5,15 @@ columns. The formulas stand in `reports.records.METRICS`. Every floor is a dista
 that is zero for one, a value of the metric; of `coverage_90`, of |coverage - 0.9|; of `sd_ratio_worst`, of |log ratio|.
 """
 
-from harness.metrics.densities import loop_for
 from harness.metrics.evaluate import COLUMNS, evaluate
 from harness.metrics.reference import Reference
 from harness.metrics.summary import summary
 from targets.target import Target
+from variational.evaluation import compile_log_densities
 
 __all__ = ["COLUMNS", "Reference", "compile_for", "evaluate", "summary"]
 
 
 def compile_for(target: Target) -> None:
     """Load or compile what `evaluate` will call, so that no two processes compile it at once."""
-    if target.density is None:
-        _ = target.kernel
-    _ = loop_for(target).compiled
+    compile_log_densities(target)

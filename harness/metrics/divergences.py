@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.densities import log_densities
 from harness.metrics.normal import Normal
 from harness.metrics.reference import Reference
 from targets.kernel import Matrix, Vector
 from targets.protocols import Approximation
 from targets.target import Target
 from targets.truth import Moments
+from variational.evaluation import log_densities
 
 WORK = 20_000_000  # entries of the data that the evaluations behind one estimate may touch
 MOST_POINTS, LEAST_POINTS = 4000, 256

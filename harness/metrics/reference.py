@@ -6,13 +6,13 @@ import numpy as np
 from scipy.special import ndtr
 
 from harness.metrics import laws
-from harness.metrics.densities import log_densities
 from harness.metrics.moments import MomentLaws, independent_draws
 from harness.metrics.normal import Normal, divergence
 from harness.metrics.sliced import Sliced
 from targets.kernel import Matrix, Vector
 from targets.target import Target
 from targets.truth import Truth
+from variational.evaluation import log_densities
 
 SEED = 20_240_611  # of everything random in a reference: the same in every run, so that errors are comparable
 MOST_VALUES = 2_000_000  # in the reference draws, so that a target of a thousand dimensions stays cheap
