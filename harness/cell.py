@@ -98,7 +98,7 @@ def goals() -> Iterator[int]:
     """Evaluations since the beginning of a phase at which a checkpoint is due."""
     goal = float(FIRST_CHECKPOINT)
     while True:
-        yield math.ceil(goal)
+        yield round(goal)
         goal *= CHECKPOINT_RATIO
 
 

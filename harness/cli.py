@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from targets.options import UsageError
-
 if TYPE_CHECKING:
     from harness.cell import Cell
     from harness.executor import Executor
@@ -184,8 +182,6 @@ def info(as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line; whatever the user has to change is one line, without a traceback."""
-    from reports.records import RecordsError
-
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -193,7 +189,7 @@ def main() -> NoReturn:
         sys.exit(USAGE)
     except click.ClickException as error:
         _end(" ".join(error.format_message().split()), USAGE)
-    except (UsageError, RecordsError) as error:
+    except _user_errors() as error:
         _end(str(error), USAGE)
     except (click.Abort, KeyboardInterrupt):
         _end("stopped; what was computed is kept, and the same command goes on from there", INTERRUPTED)
@@ -204,6 +200,14 @@ def main() -> NoReturn:
         if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOTDIR):
             raise
         _end(f"{error.filename or 'a file'} cannot be written: {error.strerror}", USAGE)
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """What the user has to change, by type. Python asks for it only once something was raised."""
+    from reports.records import RecordsError
+    from targets.options import UsageError
+
+    return UsageError, RecordsError
 
 
 def _end(message: str, code: int) -> NoReturn:
@@ -227,7 +231,7 @@ def _figure_numbers(only: str | None, known: tuple[int, ...]) -> list[int]:
     wanted = [part.strip() for part in only.split(",")] if only else [str(number) for number in known]
     for part in wanted:
         if part not in {str(number) for number in known}:
-            raise UsageError(f"--only {only}: there is no figure {part!r}; known: {', '.join(map(str, known))}")
+            raise click.UsageError(f"--only {only}: there is no figure {part!r}; known: {', '.join(map(str, known))}")
     return [int(part) for part in wanted]
 
 

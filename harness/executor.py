@@ -20,6 +20,7 @@ from harness.clock import pin_threads_of_children
 
 GRACE_SECONDS = 300.0  # beyond a cell's own cap, for compilation and for judging what was kept
 POLL_SECONDS = 0.5
+PRELOAD = ["harness.work", "arviz_stats.base"]  # the second takes half a second, which every cell would wait for
 MEMORY_SHARE = 0.8  # of the machine's memory, for all jobs together
 PR_SET_PDEATHSIG = 1
 
@@ -60,7 +61,7 @@ class Executor:
         self.memory = MEMORY_SHARE * psutil.virtual_memory().total / jobs
         pin_threads_of_children()
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["harness.work"])
+        self.context.set_forkserver_preload(PRELOAD)
         self.workers: list[_Worker] = []
 
     def prepare(self) -> None:
@@ -132,8 +133,9 @@ def _child(pipe: Connection, payload: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears the interrupt and ends its children
     from harness import work
 
-    pipe.send(work.perform(payload))
-    pipe.close()
+    with contextlib.suppress(BrokenPipeError):  # the parent was interrupted: there is nobody to tell
+        pipe.send(work.perform(payload))
+        pipe.close()
 
 
 def _die_with_parent() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from harness import cell, metrics, plugins, registry  # noqa: F401  (metrics: loaded before the fork)
+from harness import cell, metrics, plugins, registry
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def compile_pairs(pairs: tuple[tuple[str, str], ...]) -> int:
         if method.unfit(target) is None:
             try:
                 method.compile(target)
+                metrics.compile_for(target)
             except Exception:  # noqa: S112  its own cell will say why
                 continue
             done += 1
