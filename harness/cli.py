@@ -77,7 +77,7 @@ def run(
     from harness.executor import Executor
 
     with _interruptible(), Executor(jobs) as executor:  # the server loads while this process reads the arguments
-        from harness import grid, presets, race, registry
+        from harness import grid, presets, registry, runner
         from harness.budget import Budget
         from reports.records import open_folder
 
@@ -94,7 +94,7 @@ def run(
         if dry_run:
             return _dry_run(folder, cells)
         records = open_folder(folder, create=True)
-        todo = race.missing(cells, records)
+        todo = runner.missing(cells, records)
         _say(f"{len(cells)} cells, {len(cells) - len(todo)} of them already in {folder}")
         for line in records.damaged:
             _say(line)
@@ -236,11 +236,11 @@ def _figure_numbers(only: str | None, known: tuple[int, ...]) -> list[int]:
 
 
 def _dry_run(folder: pathlib.Path, cells: "list[Cell]") -> None:
-    from harness import race, registry
+    from harness import registry, runner
     from reports.records import open_folder
 
     there = folder.exists() and any(folder.iterdir())
-    todo = race.missing(cells, open_folder(folder)) if there else cells
+    todo = runner.missing(cells, open_folder(folder)) if there else cells
     targets = {label: registry.target(label) for label in {cell.target for cell in cells}}
     methods = {label: registry.method(label) for label in {cell.method for cell in cells}}
     for cell in cells:
@@ -251,7 +251,7 @@ def _dry_run(folder: pathlib.Path, cells: "list[Cell]") -> None:
 
 
 def _compute(todo: "list[Cell]", records: Any, executor: "Executor") -> None:
-    from harness import progress, race
+    from harness import progress, runner
 
     if not todo:
         return
@@ -262,7 +262,7 @@ def _compute(todo: "list[Cell]", records: Any, executor: "Executor") -> None:
             counts[row["status"]] = counts.get(row["status"], 0) + 1
             tell(cell, row)
 
-        race.run(todo, records, executor, listener)
+        runner.run(todo, records, executor, listener)
     _say("computed: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.cell import Cell
-from harness.race import Listener
+from harness.runner import Listener
 
 
 @contextlib.contextmanager
 def told(total: int) -> Iterator[Listener]:
-    """A listener for `harness.race.run` that tells of each cell as it ends."""
+    """A listener for `harness.runner.run` that tells of each cell as it ends."""
     if sys.stderr.isatty():
         with _bar(total) as listener:
             yield listener

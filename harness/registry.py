@@ -3,10 +3,9 @@
 import fnmatch
 from typing import Any
 
-from samplers.registry import METHODS as SAMPLERS
-
 from harness import warm_start
 from harness.spec import Spec, is_glob, parse
+from samplers.registry import METHODS as SAMPLERS
 from targets.catalogue import Catalogue
 from targets.options import UsageError
 from targets.protocols import Method
