@@ -134,9 +134,10 @@ def _spend(run: Run, budget: Budget, outcome: Outcome) -> None:
     ledger, pace, idle = outcome.ledger, 1000.0, 0  # pace: evaluations in a slice, adjusted to the speed seen
     phase, base, due = run.phase, run.work.total, goals()
     goal = base + next(due)
+    ended = Status.SPENT
     while run.status is Status.RUNNING and run.work.total < budget.max_gradients:
         if ledger.total_seconds > budget.max_seconds:
-            run.status = Status.CAPPED
+            ended = Status.CAPPED
             break
         before, clock = Work() + run.work, Clock()
         with clock.running():
@@ -157,7 +158,7 @@ def _spend(run: Run, budget: Budget, outcome: Outcome) -> None:
             goal = base + next(due)
         while run.work.total >= goal:
             goal = base + next(due)
-    outcome.status = Status.SPENT if run.status is Status.RUNNING else run.status
+    outcome.status = ended if run.status is Status.RUNNING else run.status
     outcome.reason = run.reason
     outcome.diagnostics = run.diagnostics()
 

@@ -78,7 +78,7 @@ class WarmStartRun:
         self.seed = seed
         self.fit = fit
         self.sampler: Run | None = None
-        self.reason = ""
+        self.trouble = ""
 
     @property
     def work(self) -> Work:
@@ -92,19 +92,22 @@ class WarmStartRun:
     def status(self) -> Status:
         if self.sampler is not None:
             return self.sampler.status
-        return Status.FAILED if self.fit.status is Status.FAILED else Status.RUNNING
+        return Status.FAILED if self.trouble else Status.RUNNING
+
+    @property
+    def reason(self) -> str:
+        return self.trouble if self.sampler is None else self.sampler.reason
 
     def advance(self, work: int) -> None:
         """Advance the fit until it ends, then the sampler."""
         if self.sampler is not None:
             self.sampler.advance(work)
-            self.reason = self.sampler.reason
             return
         left = self.method.fit_budget - self.fit.work.total
         if self.fit.status is Status.RUNNING and left > 0:
             self.fit.advance(min(work, left))
         if self.fit.status is Status.FAILED:
-            self.reason = f"the fit to start from failed: {self.fit.reason}"
+            self.trouble = f"the fit to start from failed: {self.fit.reason}"
         elif self.fit.status is Status.CONVERGED or self.fit.work.total >= self.method.fit_budget:
             self._begin()
 
@@ -119,11 +122,10 @@ class WarmStartRun:
     def _begin(self) -> None:
         approximation = self.fit.approximation()
         if approximation is None:
-            self.fit.status, self.reason = Status.FAILED, "the fit to start from has nothing to say"
+            self.trouble = "the fit to start from has nothing to say"
             return
         initial = taken(approximation, self.method.take, self.method.sampler.num_chains, self.seed)
         self.sampler = self.method.sampler.start(self.target, self.seed, initial)
-        self.reason = self.sampler.reason
 
 
 def taken(approximation: Approximation, take: str, chains: int, seed: int) -> Initial:
@@ -134,7 +136,7 @@ def taken(approximation: Approximation, take: str, chains: int, seed: int) -> In
         positions = approximation.sample(np.random.default_rng([seed, 2]), chains)
     metric = None
     if take.endswith("+metric"):
-        factorised = bool(getattr(approximation, "factorised", False))
+        factorised = bool(getattr(approximation, "diagonal", False))
         covariance = approximation.covariance
         metric = np.diagonal(covariance).copy() if factorised else covariance
     return Initial(positions=np.ascontiguousarray(positions), metric=metric)

@@ -81,10 +81,17 @@ class Approximation(Protocol):
 class Run(Protocol):
     """One method on one target with one seed. Results do not depend on how the work is cut into calls."""
 
-    work: Work
-    status: Status
-    reason: str  # why it failed, or what made it converge
-    phase: Phase
+    @property
+    def work(self) -> Work: ...
+
+    @property
+    def status(self) -> Status: ...
+
+    @property
+    def reason(self) -> str: ...  # why it failed, or what made it converge
+
+    @property
+    def phase(self) -> Phase: ...
 
     def advance(self, work: int) -> None: ...  # about that much more work; stops where the phase or status changes
 

@@ -11,7 +11,7 @@ from harness.warm_start import TAKES, taken
 from targets.options import UsageError
 from targets.plain import counting
 from targets.protocols import Phase, Status
-from variational.gaussian import Gaussian, MeanField
+from variational.gaussian import Gaussian
 
 CORRELATED = Gaussian(np.array([3.0, -1.0]), np.linalg.cholesky(np.array([[4.0, 1.0], [1.0, 2.0]])))
 
@@ -46,7 +46,7 @@ def test_draws_put_every_chain_elsewhere_and_follow_the_approximation() -> None:
 def test_the_metric_is_the_covariance_or_the_variances_of_a_factorised_family() -> None:
     full = taken(CORRELATED, "mean+metric", 2, 1).metric
     assert full is not None and np.allclose(full, CORRELATED.covariance)
-    factorised = taken(MeanField(np.zeros(2), np.array([2.0, 3.0])), "draws+metric", 2, 1).metric
+    factorised = taken(Gaussian(np.zeros(2), np.array([2.0, 3.0])), "draws+metric", 2, 1).metric
     assert factorised is not None and np.allclose(factorised, [4.0, 9.0])
 
 
