@@ -1,8 +1,9 @@
 """Sampling laws of the metrics: what n independent exact draws would show. A floor is the 95 % quantile of such a law.
 
-Where a metric is a function of averages, the central limit theorem gives its law: sqrt(n) times the standardised errors
-of the averages is Gaussian with their correlation, so that the quantile is simulated once and scaled by 1/sqrt(n), or
-by 1/n for squared errors. It is an asymptotic law: with very heavy tails and few draws the true quantile is lower.
+Where a metric is a function of averages over draws, their standardised errors are Gaussian with the correlation of what
+is averaged (central limit theorem), simulated once. Averages of squares get the skewness of a Gamma variable with the
+same mean and variance, as n normal variables would give them. With very heavy tails and few draws the true quantiles
+are lower.
 """
 
 import math
@@ -19,31 +20,62 @@ MEAN_ABSOLUTE_NORMAL = math.sqrt(2.0 / math.pi)
 
 @dataclass(frozen=True)
 class Averages:
-    """Law of sqrt(n) times the standardised errors w of averages over n draws: two 95 % quantiles, to be scaled.
+    """The law of averages over n draws.
 
     Attributes:
-        mean_square: of the mean over coordinates of w^2.
-        worst: of the maximum over coordinates of |w|.
-        worst_log_sd: of the maximum of |scale * w|, where w belongs to the centred squares; NaN elsewhere.
+        w: (simulations, dim) normal variables with the correlation of what is averaged; empty where that is undefined.
+        relative: (dim,) standard deviation over mean of what is averaged where it is a square, else None.
     """
 
-    mean_square: float
-    worst: float
-    worst_log_sd: float = math.nan
+    w: Matrix
+    relative: Vector | None = None
+
+    @classmethod
+    def of(cls, correlation: Matrix, rng: np.random.Generator, relative: Vector | None = None) -> "Averages":
+        """Simulate with the correlation matrix (dim, dim)."""
+        dim = len(correlation)
+        if not np.all(np.isfinite(correlation)) or not (relative is None or np.all(np.isfinite(relative))):
+            return cls(np.empty((0, dim)))
+        simulations = int(np.clip(100_000 / dim, 400, 2000))
+        return cls(rng.standard_normal((simulations, dim)) @ _factor(correlation).T, relative)
+
+    def errors(self, n: float) -> Matrix:
+        """Standardised errors of the averages over n draws, (simulations, dim)."""
+        if self.relative is None:
+            return np.asarray(self.w / math.sqrt(n))
+        return np.asarray((self.ratios(n) - 1) / self.relative)
+
+    def ratios(self, n: float) -> Matrix:
+        """Averages of squares over n draws, relative to their expectation: Gamma by Wilson and Hilferty (1931)."""
+        assert self.relative is not None  # noqa: S101
+        third = self.relative / (3 * math.sqrt(n))
+        root = np.maximum(1 - third**2 + third * self.w, 0.0)
+        return np.asarray(root * root * root)
+
+    def mean_square(self, n: float) -> float:
+        """The 95 % quantile of the mean over coordinates of the squared errors."""
+        return _quantile(np.mean(self.errors(n) ** 2, axis=1))
+
+    def worst(self, n: float) -> float:
+        """The 95 % quantile of the largest error in size."""
+        return _quantile(np.abs(self.errors(n)).max(axis=1))
+
+    def worst_log_sd(self, n: float) -> float:
+        """The 95 % quantile of |log| of the worst ratio of standard deviations, where centred squares are averaged.
+
+        Measured around their own mean, the draws have lost one degree of freedom.
+        """
+        if not len(self.w) or math.isinf(n):
+            return 0.0 if len(self.w) else math.nan
+        ratios = self.ratios(n) * (1 - 1 / n)
+        lowest, highest = ratios.min(axis=1), ratios.max(axis=1)
+        with np.errstate(divide="ignore"):
+            return _quantile(0.5 * np.maximum(np.abs(np.log(lowest)), np.abs(np.log(highest))))
 
 
-def averages(correlation: Matrix, rng: np.random.Generator, log_sd_scale: Vector | None = None) -> Averages:
-    """The law for a correlation matrix (dim, dim), simulated with `rng`. `log_sd_scale` (dim,) turns w into log sd."""
-    dim = len(correlation)
-    if not np.all(np.isfinite(correlation)):
-        return Averages(math.nan, math.nan)
-    simulations = int(np.clip(400_000 / dim, 400, 4000))
-    w = rng.standard_normal((simulations, dim)) @ _factor(correlation).T
-    absolute = np.abs(w)
-    log_sd = math.nan if log_sd_scale is None else float(np.quantile((absolute * log_sd_scale).max(axis=1), LEVEL))
-    return Averages(
-        float(np.quantile(np.mean(w**2, axis=1), LEVEL)), float(np.quantile(absolute.max(axis=1), LEVEL)), log_sd
-    )
+def _quantile(values: Vector) -> float:
+    """The 95 % quantile, an actual value of the simulation; NaN of nothing."""
+    return float(np.quantile(values, LEVEL, method="higher")) if len(values) else math.nan
 
 
 def _factor(correlation: Matrix) -> Matrix:
@@ -99,14 +131,17 @@ def total_variation_mean(masses: Vector, n: float) -> float:
 def coverage(n: float, sd: float) -> float:
     """The 95 % quantile of |coverage_90 - 0.9| for intervals between linearly interpolated quantiles of n draws.
 
-    They cover 0.9 (n-1)/(n+1) on average; `sd` / sqrt(n) is the standard deviation of the average over coordinates.
+    The mass in between has the law Beta(a, n + 1 - a) with a = 0.9 (n - 1) in every coordinate. For many draws the
+    standard deviation of the average over coordinates comes to `sd` / sqrt(n), and that of one to 0.3 / sqrt(n).
     """
-    bias, spread = 1.8 / (n + 1), sd / math.sqrt(n)
+    a = 0.9 * (n - 1)
+    mean = a / (n + 1)
+    spread = math.sqrt(mean * (1 - mean) / (n + 2)) * sd / 0.3
     if spread == 0:
-        return bias
-    low, high = 0.0, bias + 10 * spread
-    for _ in range(60):
+        return 0.9 - mean
+    low, high = 0.0, 0.9
+    for _ in range(50):
         middle = 0.5 * (low + high)
-        below = ndtr((middle - bias) / spread) - ndtr((-middle - bias) / spread)
+        below = ndtr((0.9 + middle - mean) / spread) - ndtr((0.9 - middle - mean) / spread)
         low, high = (middle, high) if below < LEVEL else (low, middle)
     return high

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.laws import Averages, averages
+from harness.metrics.laws import Averages
 from targets.kernel import Matrix, Vector
 from targets.truth import Moments
 
@@ -70,27 +70,25 @@ class MomentLaws:
             else:
                 square = _correlation(draws**2)
                 centred = _correlation((draws - moments.mean) ** 2)
-            log_sd_scale = np.sqrt(moments.variance_of_centred_square) / (2 * moments.variance)
-            undefined = np.full_like(correlation, np.nan)
-            has_fourth = bool(np.all(np.isfinite(log_sd_scale)))
+            square_relative = np.sqrt(moments.variance_of_square) / moments.second_moment
+            centred_relative = np.sqrt(moments.variance_of_centred_square) / moments.variance
         return cls(
-            averages(correlation, rng),
-            averages(square if has_fourth else undefined, rng),
-            averages(centred if has_fourth else undefined, rng, log_sd_scale),
+            Averages.of(correlation, rng),
+            Averages.of(square, rng, square_relative),
+            Averages.of(centred, rng, centred_relative),
             _reference_floors(moments),
         )
 
     def sampling_floors(self, n: float) -> Errors:
-        """The 95 % quantile of each metric between the truth and n independent draws."""
-        root = math.sqrt(n)
+        """The 95 % quantile of each metric between the truth and n independent draws; n may be infinite."""
         return {
-            "mean_error": math.sqrt(self.mean.mean_square) / root,
-            "mean_error_worst": self.mean.worst / root,
-            "second_moment_b2": self.square.mean_square / n,
-            "second_moment_b2_worst": self.square.worst**2 / n,
-            "centred_b2": self.centred.mean_square / n,
-            "centred_b2_worst": self.centred.worst**2 / n,
-            "sd_ratio_worst": self.centred.worst_log_sd / root,
+            "mean_error": math.sqrt(self.mean.mean_square(n)),
+            "mean_error_worst": self.mean.worst(n),
+            "second_moment_b2": self.square.mean_square(n),
+            "second_moment_b2_worst": self.square.worst(n) ** 2,
+            "centred_b2": self.centred.mean_square(n),
+            "centred_b2_worst": self.centred.worst(n) ** 2,
+            "sd_ratio_worst": self.centred.worst_log_sd(n),
         }
 
 

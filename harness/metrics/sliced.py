@@ -20,7 +20,7 @@ from targets.kernel import Matrix, Vector
 CELLS = 256
 DIRECTIONS = 64
 MOST_DRAWS = 10_000  # of more, evenly spaced ones are used
-BLOCK = 50  # draws in each of the blocks that measure the law of the distance
+BLOCKS = 50  # of reference draws, whose distances measure its law
 
 
 def directions(dim: int, rng: np.random.Generator) -> Matrix:
@@ -83,11 +83,11 @@ class Sliced:
         else:
             spread = np.sqrt(np.einsum("ik,ij,jk->k", unit, correlation, unit, optimize=True))
             table, size = spread[:, None] * normal_cell_averages(), math.inf
-        count = n // BLOCK
-        blocks = rng.permutation(n)[: count * BLOCK].reshape(count, BLOCK)
+        length = n // BLOCKS
+        blocks = rng.permutation(n)[: BLOCKS * length].reshape(BLOCKS, length)
         distances = np.array([np.mean(np.abs(cell_averages(projected[block]) - table)) for block in blocks])
         # a block is part of the draws behind an empirical table, which makes them closer by this factor
-        scaled = distances * math.sqrt(BLOCK) / math.sqrt(1 - BLOCK / size)
+        scaled = distances * math.sqrt(length / (1 - length / size))
         return cls(centre, scale, unit, table, float(scaled.mean()), float(scaled.std(ddof=1)), size)
 
     def distance(self, draws: Matrix) -> float:
@@ -101,5 +101,5 @@ class Sliced:
         return self.mean / math.sqrt(self.draws)
 
     def sampling_floor(self, n: float) -> float:
-        """The 95 % quantile of the distance between the truth and n independent draws."""
-        return gamma_quantile(self.mean, self.sd) / math.sqrt(n)
+        """The 95 % quantile of the distance between n independent draws and the table, which has its own noise."""
+        return gamma_quantile(self.mean, self.sd) * math.sqrt(1 / n + 1 / self.draws)
