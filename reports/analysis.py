@@ -13,6 +13,8 @@ from reports.statistics import (
     Interval,
     Outcome,
     Slope,
+    Trace,
+    Traces,
     crossover,
     final_error,
     fit_slope,
@@ -21,7 +23,7 @@ from reports.statistics import (
     time_to_error,
 )
 
-NEAR_FLOOR = 1.1  # a VI method has settled where its error stays within this factor of its floor
+NEAR_FLOOR = 1.1  # a VI method has settled where its error stays within this factor of its last
 QUESTIONS = (
     ("means", ("mean_error",)),
     ("spread", ("centred_b2", "sd_ratio_worst", "sliced_wasserstein")),
@@ -72,23 +74,22 @@ class Alarm:
 
 def matches(methods: Mapping[str, Entry], metric: Metric, axis: Axis, ledger: Ledger) -> list[Match]:
     """For every VI method the sampler that overtakes it first; where none does, the one with the lowest final error."""
-    samplers = [entry for entry in methods.values() if entry.kind == "mcmc" and entry.runs]
+    competing = {name: entry.traces(metric, axis, ledger) for name, entry in methods.items() if entry.runs}
+    samplers = [entry for name, entry in methods.items() if name in competing and entry.kind == "mcmc"]
+    ends = {entry.method: _end(competing[entry.method]) for entry in samplers}
+
+    def meet(vi: Entry, mcmc: Entry, interval: bool) -> Crossover:
+        if axis == "evaluations" and not (vi.has_evaluations and mcmc.has_evaluations):
+            return incomparable()
+        return crossover(competing[vi.method], competing[mcmc.method], interval)
+
     found = []
-    for vi in methods.values():
-        if vi.kind != "vi" or not vi.runs:
-            continue
-        rivals = [Match(vi.method, mcmc.method, meet(vi, mcmc, metric, axis, ledger)) for mcmc in samplers]
-        if rivals:
-            ends = {mcmc.method: _end(mcmc, metric) for mcmc in samplers}
-            found.append(min(rivals, key=lambda match: (match.found.cost.value, ends[match.mcmc])))
+    for name, vi in methods.items():
+        if name in competing and vi.kind == "vi" and samplers:
+            rivals = [(meet(vi, mcmc, interval=False).cost.value, ends[mcmc.method], mcmc) for mcmc in samplers]
+            first = min(rivals, key=lambda rival: rival[:2])[2]
+            found.append(Match(vi.method, first.method, meet(vi, first, interval=True)))
     return found
-
-
-def meet(vi: Entry, mcmc: Entry, metric: Metric, axis: Axis, ledger: Ledger) -> Crossover:
-    """The crossover of two methods; not comparable in evaluations where one of them makes none."""
-    if axis == "evaluations" and not (vi.has_evaluations and mcmc.has_evaluations):
-        return incomparable()
-    return crossover(vi.traces(metric, axis, ledger), mcmc.traces(metric, axis, ledger))
 
 
 def answers(target: str, methods: Mapping[str, Entry], of: Mapping[str, list[Match]]) -> list[Answer]:
@@ -149,7 +150,7 @@ def _answer(target: str, question: str, metric: Metric, methods: Mapping[str, En
     if vi is not None:
         traces = list(vi.traces(metric, "seconds", Ledger()).values())
         floor = final_error(traces)
-        settled = median_interval(time_to_error(traces, NEAR_FLOOR * floor.value))
+        settled = median_interval([_settles(trace) for trace in traces])
     match = next((match for match in of if vi is not None and match.vi == vi.method), None)
     if match is None or match.found.outcome is Outcome.UNDEFINED:
         match = None
@@ -168,14 +169,21 @@ def _answer(target: str, question: str, metric: Metric, methods: Mapping[str, En
 
 
 def _best(methods: Mapping[str, Entry], metric: Metric, kind: str) -> Entry | None:
-    ends = [(_end(entry, metric), name) for name, entry in methods.items() if entry.kind == kind and entry.runs]
+    ends = [
+        (_end(entry.traces(metric, "seconds", Ledger())), name)
+        for name, entry in methods.items()
+        if entry.kind == kind and entry.runs
+    ]
     finite = [end for end in ends if math.isfinite(end[0])]
     return methods[min(finite)[1]] if finite else None
 
 
-def _end(entry: Entry, metric: Metric) -> float:
-    value = final_error(list(entry.traces(metric, "seconds", Ledger()).values())).value
-    return math.inf if math.isnan(value) else value
+def _end(traces: Traces) -> float:
+    return median([trace.error[-1] if len(trace.error) else math.inf for trace in traces.values()], math.inf)
+
+
+def _settles(trace: Trace) -> float:
+    return math.inf if len(trace.error) == 0 else float(time_to_error([trace], NEAR_FLOOR * trace.error[-1])[0])
 
 
 def _defined(methods: Mapping[str, Entry], metric: Metric) -> bool:

@@ -42,7 +42,7 @@ def short(value: float, digits: int = 4) -> float | None:
 
 def _method(entry: Entry, metrics: list[Metric]) -> dict[str, Any]:
     runs = [run for run in entry.runs.values() if len(run.running)]
-    made = {
+    made: dict[str, Any] = {
         "name": entry.method,
         "kind": entry.kind,
         "warm": entry.warm_start,

@@ -1,7 +1,8 @@
 """The runs of a result set: what the statistics need of each, for either axis of cost and any part of the ledger."""
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -113,7 +114,7 @@ class Entry:
         """Whether it uses the answer."""
         return any(bool(run.cell["oracle"]) for run in self.runs.values()) or "oracle" in self.tags
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """'oracle', 'mcmc', 'vi' or 'other'."""
         if self.oracle:
@@ -125,7 +126,7 @@ class Entry:
         """Whether the method starts from a VI fit."""
         return "warm_start" in self.method or "warm-start" in self.tags
 
-    @property
+    @cached_property
     def has_evaluations(self) -> bool:
         """Whether its cost can be told in evaluations: sweeps alone cannot be compared with gradients."""
         return any(
@@ -163,11 +164,9 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
         target, method = label(row, "target"), label(row, "method")
         of_target = entries.setdefault(target, {})
         if method not in of_target:
-            of_target[method] = Entry(target, method, {}, palette=methods.index(method))
+            of_target[method] = Entry(target, method, {})
         if row["status"] == "skipped":
-            of_target[method] = Entry(
-                target, method, of_target[method].runs, text(row["reason"]), methods.index(method)
-            )
+            of_target[method] = replace(of_target[method], skipped=text(row["reason"]) or "skipped")
             continue
         mine = where.get(row["cell_id"], np.empty(0, dtype=np.intp))
         of_target[method].runs[int(row["seed"])] = Run(
@@ -201,10 +200,10 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def median(values: Sequence[float]) -> float:
-    """The median of what is known, NaN if nothing is."""
+def median(values: Iterable[float], unknown: float = math.nan) -> float:
+    """The median of what is known, `unknown` if nothing is."""
     known = [value for value in values if not math.isnan(value)]
-    return float(np.median(known)) if known else math.nan
+    return statistics.median(known) if known else unknown
 
 
 def _plain(value: Any) -> Any:

@@ -83,8 +83,8 @@ class Crossover:
     seeds: int
 
 
-def crossover(vi: Traces, mcmc: Traces) -> Crossover:
-    """Where sampling overtakes VI; seeds that only one of them has are left out.
+def crossover(vi: Traces, mcmc: Traces, interval: bool = True) -> Crossover:
+    """Where sampling overtakes VI; seeds that only one of them has are left out. Without `interval`, the value alone.
 
     A run that failed, or whose diagnostics say that it did, is to be given as `NOTHING`. The outcome is UNDEFINED where
     an error is NaN at every checkpoint of one of the two, though it has some.
@@ -98,12 +98,16 @@ def crossover(vi: Traces, mcmc: Traces) -> Crossover:
         return Crossover(Outcome.VI_FAILED, never, math.nan, len(seeds))
     ours = np.array([mcmc[seed].at(grid) for seed in seeds])
     theirs = np.array([vi[seed].at(grid) for seed in seeds])
-    median, opposed = np.median(ours, axis=0), np.median(theirs, axis=0)
+    as_they_are = np.arange(len(seeds))[None]
+    median, opposed = _medians(ours, as_they_are)[0], _medians(theirs, as_they_are)[0]
     value = float(_overtakes(median[None], opposed[None], grid)[0])
+    outcome, budget = _outcome(median, opposed, value), float(grid[-1])
+    if not interval:
+        return Crossover(outcome, Interval(value, math.nan, math.nan), budget, len(seeds))
     index, weights = _resamples(len(seeds))
     found = _overtakes(_medians(ours, index), _medians(theirs, index), grid)
     low, high = _quantile(found, weights, TAIL), _quantile(found, weights, 1 - TAIL)
-    return Crossover(_outcome(median, opposed, value), Interval(value, low, high), float(grid[-1]), len(seeds))
+    return Crossover(outcome, Interval(value, low, high), budget, len(seeds))
 
 
 def incomparable() -> Crossover:
