@@ -44,7 +44,8 @@ def check_target(target: Target, seed: int = 0) -> list[Finding]:
     try:
         findings.extend(_findings(target, np.random.default_rng(seed)))
     except FAULTS as fault:
-        line = next((part for part in str(fault).splitlines() if part.strip()), "")
+        lines = [part.strip() for part in str(fault).splitlines() if part.strip()]
+        line = next((part for part in lines if not part.startswith("Failed in nopython mode")), "")
         what = "the kernel compiles" if isinstance(fault, NumbaError) else "evaluation raises nothing"
         findings.append(Finding(False, what, f"{type(fault).__name__}: {line}"))
     return findings
@@ -55,6 +56,9 @@ def _findings(target: Target, rng: np.random.Generator) -> Iterator[Finding]:
     starts = np.array([target.start(rng) for _ in range(STARTS)])
     yield _starts(target, starts)
     draws = None if target.truth is None else target.truth.draws(DRAWS, int(rng.integers(2**31)))
+    if draws is not None and (draws.ndim != 2 or draws.shape[1] != target.dim):
+        yield Finding(False, "the sampler gives (n, dim)", f"its draws have the shape {draws.shape}")
+        draws = None
     points = np.vstack([starts, 10.0 * starts] if draws is None else [starts, draws[:STARTS], 10.0 * draws[:STARTS]])
     yield _gradient(target, points)
     yield _overwritten(target, points)
@@ -177,9 +181,6 @@ def _agree(what: str, one: np.ndarray, other: np.ndarray) -> Finding:
 
 
 def _truth(target: Target, truth: Truth, draws: Matrix) -> Iterator[Finding]:
-    if draws.shape[1:] != (target.dim,):
-        yield Finding(False, "the sampler gives (n, dim)", f"its draws have the shape {draws.shape}")
-        return
     values, gradients = target.evaluate(draws)
     if not np.isfinite(values).all():
         yield Finding(False, "draws have finite densities", f"{np.isnan(values).sum()} of {len(draws)} have not")
