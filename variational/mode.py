@@ -1,0 +1,209 @@
+"""The mode of a density: limited-memory BFGS in compiled code, and the curvature there by differences of gradients.
+
+Tolerances are in nats and steps in units that the search finds itself, so that neither a constant added to the log
+density nor a change of scale alters the path. (Nocedal and Wright 2006, algorithms 7.4 and 3.5.)
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import float64, int64, types
+
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, empty, loop, zeros
+from targets.protocols import Work
+from targets.target import Target
+from variational.evaluation import gradients
+
+HISTORY = 10
+SLACK = 1e-6  # nats by which a step may lose height: rounding near the mode
+TRIES = 100
+
+FOUND, EXHAUSTED, STUCK = 0, 1, 2
+
+
+@loop(
+    types.Tuple((int64, int64, int64, float64))(
+        KERNEL, DATA, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, VECTOR, float64, int64, float64
+    )
+)
+def climb(  # type: ignore[no-untyped-def]
+    kernel, data, x, gradient, trial, trial_gradient, ascent, steps, changes, inner, value, limit, tolerance
+):
+    """Climb from x (dim,), where the log density is `value` and `gradient` (dim,) is set, with at most `limit` calls.
+
+    Ends where the gain that is left, by the curvature seen, is below `tolerance` nats. `steps` and `changes`
+    (history, dim) are filled cyclically, `inner` (2 history,) is scratch. Returns outcome, calls, updates, gain left.
+    """
+    dim = x.shape[0]
+    history = steps.shape[0]
+    calls = 0
+    updates = 0
+    left = np.inf
+    scale = 0.0
+    for i in range(dim):
+        scale += gradient[i] * gradient[i]
+    scale = 1.0 / max(np.sqrt(scale), 1e-300)
+    while True:
+        # ascent = (inverse Hessian) gradient, by the two-loop recursion
+        for i in range(dim):
+            ascent[i] = gradient[i]
+        held = min(updates, history)
+        for back in range(held):
+            k = (updates - 1 - back) % history
+            dot = 0.0
+            for i in range(dim):
+                dot += steps[k, i] * ascent[i]
+            inner[k] = dot * inner[history + k]
+            for i in range(dim):
+                ascent[i] -= inner[k] * changes[k, i]
+        for i in range(dim):
+            ascent[i] *= scale
+        for ahead in range(held):
+            k = (updates - held + ahead) % history
+            dot = 0.0
+            for i in range(dim):
+                dot += changes[k, i] * ascent[i]
+            dot *= inner[history + k]
+            for i in range(dim):
+                ascent[i] += (inner[k] - dot) * steps[k, i]
+        slope = 0.0
+        for i in range(dim):
+            slope += ascent[i] * gradient[i]
+        if slope == 0.0:
+            return 0, calls, updates, 0.0
+        if updates > 0:
+            left = 0.5 * slope
+            if left <= tolerance:
+                return 0, calls, updates, left
+        low = 0.0
+        high = np.inf
+        length = 1.0
+        accepted = False
+        for _ in range(40):
+            if calls >= limit:
+                return 1, calls, updates, left
+            for i in range(dim):
+                trial[i] = x[i] + length * ascent[i]
+            new = kernel(trial, trial_gradient, data)
+            calls += 1
+            new_slope = 0.0
+            for i in range(dim):
+                new_slope += ascent[i] * trial_gradient[i]
+            if not (np.isfinite(new) and np.isfinite(new_slope)):
+                high = length
+                length = low + 0.2 * (high - low)
+            elif new < value - SLACK or new_slope < -0.9 * slope:
+                high = length
+                where = 0.5
+                if new_slope < 0.0:
+                    where = min(max(slope / (slope - new_slope), 0.1), 0.6)
+                length = low + where * (high - low)
+            elif new_slope > 0.9 * slope and length < 1e12:
+                low = length
+                accepted = True  # good enough if nothing further is better
+                length = 4.0 * length if high == np.inf else 0.5 * (low + high)
+                if high - low < 0.1 * low:
+                    break
+            else:
+                accepted = True
+                break
+        if not accepted:
+            return 2, calls, updates, left
+        curvature = 0.0
+        squared = 0.0
+        k = updates % history
+        for i in range(dim):
+            steps[k, i] = trial[i] - x[i]
+            changes[k, i] = gradient[i] - trial_gradient[i]
+            curvature += steps[k, i] * changes[k, i]
+            squared += changes[k, i] * changes[k, i]
+            x[i] = trial[i]
+            gradient[i] = trial_gradient[i]
+        value = new
+        if curvature > 1e-12 * slope * length:
+            inner[history + k] = 1.0 / curvature
+            scale = curvature / squared
+            updates += 1
+        else:
+            scale *= 4.0
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Where a climb ended.
+
+    Attributes:
+        outcome: FOUND, EXHAUSTED (the limit of calls) or STUCK (no point further up could be evaluated).
+        x, gradient: (dim,) each.
+        scale: (dim,) the root of the diagonal of the inverse Hessian, as the climb saw it.
+        left: nats that were still to gain.
+    """
+
+    outcome: int
+    x: Vector
+    gradient: Vector
+    scale: Vector
+    left: float
+
+
+def starting_point(target: Target, rng: np.random.Generator, work: Work) -> tuple[Vector, float, Vector] | None:
+    """A start with finite log density and gradient, with both; None after `TRIES` that had not."""
+    for _ in range(TRIES):
+        x = aligned(target.start(rng))
+        value, slope = gradients(target, x[None, :], work)
+        if np.isfinite(value[0]) and np.all(np.isfinite(slope)):
+            return x, float(value[0]), aligned(slope[0])
+    return None
+
+
+def find_mode(
+    target: Target, x: Vector, value: float, gradient: Vector, tolerance: float, limit: int, work: Work
+) -> Mode:
+    """Climb from x until `tolerance` nats are left to gain, with at most `limit` gradients."""
+    dim = target.dim
+    x, gradient = aligned(x), aligned(gradient)
+    steps, changes, inner = zeros(HISTORY, dim), zeros(HISTORY, dim), zeros(2 * HISTORY)
+    scratch = empty(dim), empty(dim), empty(dim)
+    outcome, calls, updates, left = climb(
+        target.kernel, target.data, x, gradient, *scratch, steps, changes, inner, value, limit, tolerance
+    )
+    work.gradient_evaluations += calls
+    return Mode(outcome, x, gradient, _scale(steps, changes, updates, gradient), left)
+
+
+def _scale(steps: Matrix, changes: Matrix, updates: int, gradient: Vector) -> Vector:
+    """Root of the diagonal of the limited-memory inverse Hessian, (dim,)."""
+    if updates == 0:
+        return np.full(len(gradient), 1 / max(float(np.linalg.norm(gradient)), 1e-300))
+    order = [(updates - 1 - back) % HISTORY for back in range(min(updates, HISTORY))]
+    newest = order[0]
+    first = float(steps[newest] @ changes[newest]) / float(changes[newest] @ changes[newest])
+    # H+ = (I - r s y') H (I - r y s') + r s s'; only the columns that the pairs touch are kept: H = first I + U M U'
+    pairs = np.vstack([steps, changes])
+    inside = np.zeros((2 * HISTORY, 2 * HISTORY))
+    for k in reversed(order):
+        weight = 1 / float(steps[k] @ changes[k])
+        product = inside @ (pairs @ changes[k])
+        product[HISTORY + k] += first  # H y, in coordinates of the pairs
+        unit = np.eye(2 * HISTORY)[k]
+        height = float(changes[k] @ (pairs.T @ product))
+        inside -= weight * (np.outer(product, unit) + np.outer(unit, product))
+        inside += (weight + weight**2 * height) * np.outer(unit, unit)
+    diagonal = first + np.einsum("ki,kl,li->i", pairs, inside, pairs, optimize=True)
+    return np.sqrt(np.maximum(diagonal, 1e-3 * first))
+
+
+def curvature(target: Target, x: Vector, scale: Vector, work: Work, step: float = 1e-3) -> Matrix:
+    """Minus the Hessian (dim, dim) at x by central differences of gradients, `step` scales apart: 2 dim gradients."""
+    offsets = np.diag(step * scale)
+    _, above = gradients(target, x + offsets, work)
+    _, below = gradients(target, x - offsets, work)
+    matrix = (below - above) / (2 * step * scale[:, None])
+    return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def compile_search(target: Target) -> None:
+    """Load or compile what this module calls."""
+    from variational.evaluation import with_gradients
+
+    _ = target.kernel, climb.compiled, with_gradients.compiled
