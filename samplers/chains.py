@@ -8,13 +8,13 @@ from samplers.chain import Tally
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
 from samplers.transition import Transition, Tuning
-from samplers.warmup import Values, complaint, pool_steps, window_ends
+from samplers.warmup import Values, complaint, first_scale, pool_steps, window_ends
 from targets.kernel import Vector, aligned, empty
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 
-GROWTH = 0.05  # a round after warm-up lengthens the chains by this fraction
-FIRST_ROUND = 10  # iterations
+GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
+FIRST_ROUND = 20  # iterations
 ROUND_NANOSECONDS = 1e8  # what a round may take at most, by the nominal cost of an evaluation
 ROUND_EVALUATIONS = 65536.0
 
@@ -51,16 +51,13 @@ class ChainsRun:
         self._start(initial)
 
     def _start(self, initial: Initial) -> None:
-        scale = initial.scale(self.target.dim)
-        if scale is None:
-            self._fail("the initial metric is not a positive definite covariance")
-            return
-        self.tuning = Tuning(scale, initial.dense)
         try:
+            scale = initial.scale()
             self.chains, self.counters = place(self.target, self._evaluate, self.rngs, initial)
         except StartError as error:
             self._fail(str(error))
             return
+        self.tuning = Tuning(first_scale(self.chains) if scale is None else scale, initial.dense)
         self.transition.begin(self.target, self.rngs, self.chains, self.counters, self.tuning)
         self.before: Tally = self.counters.copy()  # at the beginning of the window, and then of the phase
         self._count()

@@ -8,6 +8,7 @@ import numpy as np
 from samplers import leapfrog
 from samplers.chain import Chain, Tally
 from samplers.method import MCMC
+from samplers.pointer import pointer
 from samplers.transition import Tuning
 from samplers.warmup import Values, largest_variance, restart, standard_deviations
 from targets.kernel import Matrix, Vector, compiled, zeros
@@ -28,7 +29,7 @@ class HMC:
     max_leapfrogs: int
 
     def usual_warmup(self, kept: bool) -> int:
-        return 100 if kept else 500
+        return 100 if kept else 400
 
     def uses_density(self, target: Target) -> bool:  # noqa: ARG002
         return False
@@ -59,7 +60,7 @@ class HMC:
         advance = leapfrog.dense if tuning.scale.ndim == 2 else leapfrog.diagonal
         goal = self.target_accept if adapting else 0.0
         advance(
-            target.kernel,
+            pointer(target.log_density_and_gradient),
             target.data,
             rng,
             chain,
@@ -81,8 +82,9 @@ class HMC:
             tuning.path = 0.5 * math.pi * math.sqrt(max(largest_variance(values, tuning.scale), 1e-2))
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        step = math.exp(float(np.mean(counters["log_step"])))
-        return min(max(tuning.path / step, 1.0), float(tuning.most))
+        steps = tuning.path / math.exp(float(np.mean(counters["log_step"])))
+        steps *= -math.log1p(-leapfrog.STEP_JITTER) / leapfrog.STEP_JITTER  # E[1 / U(1 - jitter, 1)]
+        return min(max(steps, 1.0), float(tuning.most))
 
 
 def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tally, scale: Vector | Matrix) -> None:
@@ -110,9 +112,9 @@ def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tal
 
 def hmc(
     *,
-    target_accept: float = 0.8,
+    target_accept: float = 0.9,
     path: float | None = None,
-    jitter: float = 1.0,
+    jitter: float = 0.75,
     max_leapfrogs: int = 1000,
     num_warmup: int | None = None,
     num_chains: int = 4,

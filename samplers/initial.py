@@ -13,6 +13,10 @@ from targets.target import Target
 TRIES = 100  # as Stan
 
 
+class StartError(Exception):
+    """No chain can start; the message says which and why."""
+
+
 @dataclass(frozen=True)
 class Initial:
     """What a warm start hands over.
@@ -51,23 +55,22 @@ class Initial:
         """Whether the metric is a full covariance."""
         return self.metric is not None and np.ndim(self.metric) == 2
 
-    def scale(self, dim: int) -> Matrix | None:
-        """The square root of the metric: (dim,) standard deviations or (dim, dim) lower factor; None if it has none."""
+    def scale(self) -> Vector | Matrix | None:
+        """The square root of the metric: (dim,) standard deviations or (dim, dim) lower factor; None without a metric.
+
+        Raises:
+            StartError: the metric is not positive definite.
+        """
         if self.metric is None:
-            return aligned(np.ones(dim))
-        if not self.dense:
-            variances = np.asarray(self.metric)
-            usable = bool(np.all(np.isfinite(variances) & (variances > 0)))
-            return aligned(np.sqrt(variances)) if usable else None
-        try:
-            factor = np.linalg.cholesky(np.asarray(self.metric, dtype=np.float64))
-        except np.linalg.LinAlgError:
             return None
-        return aligned(factor) if np.all(np.isfinite(factor)) else None
-
-
-class StartError(Exception):
-    """No chain can start; the message says which and why."""
+        try:
+            root = np.linalg.cholesky(self.metric) if self.dense else np.sqrt(np.maximum(self.metric, 0.0))
+        except np.linalg.LinAlgError:
+            root = np.zeros(1)
+        diagonal = np.diagonal(root) if root.ndim == 2 else root
+        if not (np.all(np.isfinite(root)) and np.all(diagonal > 0.0)):
+            raise StartError("the initial metric is not positive definite")
+        return aligned(root)
 
 
 Evaluate = Callable[[Vector, Vector], float]  # log density at a point; writes the gradient, if it needs one

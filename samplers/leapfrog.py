@@ -14,19 +14,22 @@ from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 
 DIVERGENCE = 1000.0  # error of the energy, in nats, beyond which a trajectory has left the level set (Stan's threshold)
 
-# Dual averaging (Hoffman & Gelman 2014, section 3.2.1).
-GAMMA = 0.05
+# The step size of a trajectory is the adapted one x U(1 - STEP_JITTER, 1). Where the adapted one is unstable (the tails
+# of a banana), a smaller one gets the chain out; it also breaks resonances.
+STEP_JITTER = 0.5
+
+# Dual averaging (Hoffman & Gelman 2014, section 3.2.1). Their gamma of 0.05 lets the step size swing so widely that its
+# average accepts 0.9 where 0.8 was asked for; with 0.2 it accepts what was asked for, and warm-up costs a third less.
+GAMMA = 0.2
 T0 = 10.0
 KAPPA = 0.75
 
 
 @helper
-def steps_of(path, step, jitter, uniform, most):  # type: ignore[no-untyped-def]
-    """Leapfrog steps of a trajectory of length path x U(1 - jitter, 1 + jitter), between 1 and `most`."""
-    length = path * (1.0 + jitter * (2.0 * uniform - 1.0)) / step
-    if not length < most:
-        return most
-    return max(1, int(length + 0.5))
+def steps_of(length, step, most):  # type: ignore[no-untyped-def]
+    """Leapfrog steps of a trajectory of about that length, between 1 and `most`."""
+    steps = length / step
+    return max(1, int(steps + 0.5)) if steps < most else most
 
 
 @helper
@@ -49,13 +52,14 @@ def diagonal(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, 
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
     dim = position.shape[0]
     log_density = tally[0].log_density
-    step = math.exp(tally[0].log_step)
+    widest = math.exp(tally[0].log_step)
     evaluations = 0
     accepted = 0
     divergences = 0
     acceptance = 0.0
     for row in range(draws.shape[0]):
-        steps = steps_of(path, step, jitter, rng.random(), most)
+        step = widest * (1.0 - STEP_JITTER * rng.random())
+        steps = steps_of(path * (1.0 + jitter * (2.0 * rng.random() - 1.0)), step, most)
         kinetic = 0.0
         for i in range(dim):
             r = rng.standard_normal()
@@ -97,7 +101,7 @@ def diagonal(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, 
             tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
                 tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
             )
-            step = math.exp(tally[0].log_step)
+            widest = math.exp(tally[0].log_step)
     record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)
 
 
@@ -108,13 +112,14 @@ def dense(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, tar
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
     dim = position.shape[0]
     log_density = tally[0].log_density
-    step = math.exp(tally[0].log_step)
+    widest = math.exp(tally[0].log_step)
     evaluations = 0
     accepted = 0
     divergences = 0
     acceptance = 0.0
     for row in range(draws.shape[0]):
-        steps = steps_of(path, step, jitter, rng.random(), most)
+        step = widest * (1.0 - STEP_JITTER * rng.random())
+        steps = steps_of(path * (1.0 + jitter * (2.0 * rng.random() - 1.0)), step, most)
         kinetic = 0.0
         for i in range(dim):
             r = rng.standard_normal()
@@ -165,5 +170,5 @@ def dense(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, tar
             tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
                 tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
             )
-            step = math.exp(tally[0].log_step)
+            widest = math.exp(tally[0].log_step)
     record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)

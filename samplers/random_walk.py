@@ -8,6 +8,7 @@ import numpy as np
 from samplers.chain import Chain, Tally
 from samplers.method import MCMC
 from samplers.metropolis import no_density, walk
+from samplers.pointer import pointer
 from samplers.transition import Tuning
 from samplers.warmup import Values, restart, standard_deviations
 from targets.kernel import Matrix, compiled, zeros
@@ -56,8 +57,8 @@ class RandomWalk:
         dense = tuning.scale.ndim == 2
         goal = 0.0 if not adapting else 0.44 if target.dim == 1 else 0.234
         walk(
-            compiled(target.log_density or no_density),
-            target.kernel,
+            pointer(target.log_density or no_density),
+            pointer(target.log_density_and_gradient),
             self.uses_density(target),
             target.data,
             rng,

@@ -1,11 +1,9 @@
 """What warm-up learns between windows, from the draws of all chains together."""
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
-from samplers.chain import Tally
+from samplers.chain import Chain, Tally
 from targets.kernel import Vector, aligned
 
 Values = npt.NDArray[np.float64]
@@ -23,6 +21,19 @@ def window_ends(length: int, kept: bool) -> list[int]:
     """Iterations at which the windows of a warm-up of `length` iterations end."""
     fractions = WINDOWS_KEPT if kept else WINDOWS
     return sorted({max(1, round(length * fraction)) for fraction in fractions}) if length else []
+
+
+def first_scale(chains: list[Chain]) -> Vector:
+    """(dim,) a first guess, from the starting points and their gradients: (Var x / Var gradient)^(1/4).
+
+    That is the standard deviation of an uncorrelated Gaussian, wherever the points lie (as in nutpie's metric,
+    arXiv:2603.18845). One where it is undefined: a single chain, equal points, or no gradients.
+    """
+    positions = np.array([chain.position for chain in chains])
+    gradients = np.array([chain.gradient for chain in chains])
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        guess = (positions.var(axis=0) / gradients.var(axis=0)) ** 0.25
+    return aligned(np.where(np.isfinite(guess) & (guess > 0.0), guess, 1.0))
 
 
 def standard_deviations(values: Values) -> Vector:
@@ -71,7 +82,7 @@ def pool_steps(counters: Tally) -> None:
 
 def restart(counters: Tally) -> None:
     """Forget what the adaptation of the step size knew, but the step size itself."""
-    counters["centre"] = counters["log_step"] + math.log(10.0)
+    counters["centre"] = counters["log_step"]
     counters["log_step_mean"] = counters["log_step"]
     counters["error"] = 0.0
     counters["adaptations"] = 0
