@@ -98,7 +98,7 @@ def test_truth_is_consistent(target: targets.Target) -> None:
 
 
 def test_log_normaliser_by_importance_sampling(target: targets.Target) -> None:
-    """From a Student t with the moments of the truth, in few dimensions: an error of 10 % in the normaliser is found."""
+    """From a Student t with the moments of the truth, in few dimensions: a 10 % error of the normaliser is found."""
     truth = target.truth
     if truth is None or target.dim > 3 or math.isnan(truth.log_normaliser):
         return
