@@ -107,7 +107,7 @@ def slope(entry: Entry, metric: Metric) -> Slope | None:
 
     Runs that failed take no part. Checkpoints are matched by their order after warm-up, at their median cost.
     """
-    if entry.kind not in ("mcmc", "oracle") or metric.rate is None:
+    if "mcmc" not in entry.tags or metric.rate is None:
         return None
     runs = [run for run in entry.runs.values() if not run.failure and run.running.any()]
     if not runs:

@@ -48,7 +48,7 @@ def page(results: Results) -> dict[str, Any]:
             "cells": len(status),
             "failed": status.count("failed"),
             "skipped": status.count("skipped"),
-            "jobs": max(number(cell["jobs"], 1.0) for cell in results.cells),
+            "jobs": int(max(number(cell["jobs"], 1.0) for cell in results.cells)),
         },
         "tally": _tally([row for rows in answers.values() for row in rows]),
         "targets": targets,

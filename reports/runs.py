@@ -153,12 +153,14 @@ class Results:
 
 
 def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
-    """Runs from the two tables of the records."""
+    """Runs from the two tables of the records. Of equal cells with different budgets that with the largest counts."""
     numeric = [name for name in curves.columns if curves[name].dtype.kind in "fi"]
     columns = {name: curves[name].to_numpy(dtype=np.float64) for name in numeric}
     running = (curves["phase"] != "warmup").to_numpy(dtype=bool)
     where = curves.groupby("cell_id", sort=False).indices
-    rows = [{str(key): _plain(value) for key, value in row.items()} for row in cells.to_dict("records")]
+    rows = _largest_budgets(
+        [{str(key): _plain(value) for key, value in row.items()} for row in cells.to_dict("records")]
+    )
     entries: dict[str, dict[str, Entry]] = {}
     for row in rows:
         target, method = label(row, "target"), label(row, "method")
@@ -173,6 +175,19 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
             row, {name: values[mine] for name, values in columns.items()}, running[mine]
         )
     return Results(entries, rows)
+
+
+def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for row in rows:
+        key = (label(row, "target"), label(row, "method"), int(row["seed"]))
+        if key not in kept or _budget(row) > _budget(kept[key]):
+            kept[key] = row
+    return list(kept.values())
+
+
+def _budget(row: dict[str, Any]) -> tuple[float, float]:
+    return number(row["max_gradients"], 0.0), number(row["max_seconds"], 0.0)
 
 
 def label(row: dict[str, Any], which: Literal["target", "method"]) -> str:

@@ -53,7 +53,8 @@ def cost(value: float, axis: str) -> str:
 
 def bracket(interval: Interval, axis: str) -> str:
     """The interval of a cost, in brackets: '[0.60 s, 1.1 s]'."""
-    return f"[{cost(interval.low, axis)}, {cost(interval.high, axis)}]"
+    shown = duration if axis == "seconds" else count
+    return f"[{shown(interval.low)}, {shown(interval.high)}]"
 
 
 def sentence(found: Crossover, vi: str, mcmc: str, axis: str) -> str:

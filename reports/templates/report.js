@@ -82,7 +82,7 @@
       const slope = drawn.values.slope;
       if (slope && byId("slopes").checked) {
         const inside = drawn.kept.map((i, j) => [drawn.x[j], slope.line[i]]).filter((pair) => pair[1] !== null);
-        add({ ...base, x: inside.map((p) => p[0]), y: inside.map((p) => p[1]), line: { color: translucent(style.colour, 0.38), width: 7 } });
+        add({ ...base, x: inside.map((p) => p[0]), y: inside.map((p) => p[1]), line: { color: translucent(style.colour, 0.35), width: 6 } });
       }
     }
     for (const found of crossovers(target, axis)) {
@@ -118,10 +118,11 @@
     const merge = (axis) => ({ ...grid, ...axis, title: { text: "", standoff: 6, font: { size: 12 }, ...(axis || {}).title } });
     return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--text") },
              margin: { l: 58, r: 12, t: 10, b: 46 }, showlegend: false, hovermode: "closest", hoverlabel: { namelength: -1 }, dragmode: wide() ? "zoom" : "pan",
+             modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--accent") },
              ...extra, xaxis: merge(extra.xaxis), yaxis: merge(extra.yaxis) };
   }
 
-  const CONFIG = { responsive: true, displaylogo: false, scrollZoom: false, plotlyServerURL: "", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] };
+  const CONFIG = { responsive: true, displaylogo: false, scrollZoom: false, plotlyServerURL: "", modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
   const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const number = (value) => (value === null ? "∞" : Number(value.toPrecision(3)).toString());
 
@@ -154,16 +155,16 @@
   // ---- the asymmetry of the divergences ----------------------------------------------------------------------
   function drawAsymmetry(target, plots) {
     const panel = target.asymmetry;
+    const figures = [];
     const show = (name, traces, extra) => {
-      const place = plots[name];
       const any = traces.some((trace) => trace.y.some((v) => v !== null));
-      place.closest("figure").classList.toggle("hidden", !any);
-      if (any) Plotly.react(place, traces, layout({ showlegend: true, legend: { orientation: "h", y: -0.25, yanchor: "top", font: { size: 11 } }, ...extra }), CONFIG);
+      plots[name].closest("figure").classList.toggle("hidden", !any);
+      if (any) figures.push([plots[name], traces, layout({ showlegend: true, legend: { orientation: "h", y: -0.25, yanchor: "top", font: { size: 11 } }, ...extra })]);
     };
     if (!panel) { plots.divergences.closest("details").classList.add("hidden"); return; }
     const names = panel.methods.map((m) => escape(m.name));
     const bar = (key, name, colour, pattern) => ({ type: "bar", x: names, y: panel.methods.map((m) => (m[key] === null ? null : Math.max(m[key], 1e-9))), name,
-      marker: { color: css(colour), pattern: { shape: pattern, fgcolor: css("--ground"), size: 6 } }, hovertemplate: "%{y:.3g} nats<extra>%{x}, " + name + "</extra>" });
+      marker: { color: css(colour), pattern: { shape: pattern, fillmode: "overlay", fgcolor: css("--ground"), size: 7, solidity: 0.35 } }, hovertemplate: "%{y:.3g} nats<extra>%{x}, " + name + "</extra>" });
     const divergences = [bar("kl_reverse", "KL(q || p)", "--vi-0", ""), bar("kl_forward", "KL(p || q)", "--mcmc-0", "/")];
     const values = divergences.flatMap((trace) => trace.y).filter((v) => v !== null);
     const low = Math.floor(Math.log10(Math.min(...values))) - 0.3;
@@ -178,6 +179,7 @@
     if (panel.true_mode_masses && masses.length)
       masses.unshift({ type: "bar", x: panel.true_mode_masses.map((_, i) => `mode ${i + 1}`), y: panel.true_mode_masses, name: "truth", marker: { color: css("--text") }, hovertemplate: "%{x}: %{y:.3g}<extra>truth</extra>" });
     show("modes", masses, { barmode: "group", yaxis: { range: [0, 1], title: { text: "mass" } } });
+    for (const [place, traces, arranged] of figures) Plotly.react(place, traces, arranged, CONFIG); // once all know their width
   }
 
   // ---- legend and findings in words --------------------------------------------------------------------------
@@ -272,7 +274,7 @@
         const compare = (a, b) => {
           const [x, y] = [key(a), key(b)];
           const [m, n] = [parseFloat(x), parseFloat(y)];
-          if (row_is_number(x) && row_is_number(y)) return m === n ? 0 : m - n;
+          if (isNumber(x) && isNumber(y)) return m === n ? 0 : m - n;
           return x.localeCompare(y);
         };
         const rows = [...table.tBodies[0].rows].sort(compare);
@@ -280,7 +282,7 @@
       });
     });
   }
-  function row_is_number(text) { return text !== "" && !Number.isNaN(Number(text)); }
+  function isNumber(text) { return text !== "" && !Number.isNaN(Number(text)); }
 
   // ---- files -------------------------------------------------------------------------------------------------
   function download(name, type, content) {
