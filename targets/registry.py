@@ -39,6 +39,16 @@ TARGETS = Catalogue(
             "eight schools: a hierarchical posterior, centred or not",
             ("exact", "hierarchical", "posterior", "real-data"),
         ),
+        "gmm_posterior": Entry(
+            "targets.gmm_posterior:gmm_posterior",
+            "parameters of a Gaussian mixture given data, with the label symmetry: means, or all in the plane",
+            ("multimodal", "posterior"),
+        ),
+        "logistic_regression": Entry(
+            "targets.logistic_regression:logistic_regression",
+            "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",
+            ("posterior",),
+        ),
     },
 )
 

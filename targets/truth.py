@@ -108,9 +108,9 @@ class Modes:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How a truth was obtained. `method` is 'closed form', 'quadrature' or 'long run'."""
+    """How a truth was obtained."""
 
-    method: Literal["closed form", "quadrature", "long run"]
+    method: Literal["closed form", "quadrature", "importance sampling", "long run"]
     note: str = ""
     details: dict[str, object] = field(default_factory=dict)  # chains, ess_min, r_hat_max, seed, versions
 
@@ -144,7 +144,7 @@ class Truth:
     @property
     def exact(self) -> bool:
         """Whether the moments carry no standard error."""
-        return self.certificate.method != "long run"
+        return self.certificate.method in ("closed form", "quadrature")
 
     def draws(self, n: int, seed: int) -> Matrix | None:
         """Up to n draws from the truth: exact ones, or certified ones, evenly spaced; None where there are none."""

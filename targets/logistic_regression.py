@@ -1,0 +1,238 @@
+"""Bayesian logistic regression, on real data or on synthetic data of any size.
+
+    intercept ~ N(0, 10)   coefficient_j ~ N(0, 2.5)   P(label_i = 1) = 1 / (1 + exp(-covariates_i . coefficients))
+
+with standard deviations; coordinates: the intercept, then the coefficients. The density keeps every constant: its log
+normaliser is the log evidence. The breast cancer data are nearly separable: the prior matters.
+"""
+
+import functools
+import math
+import pathlib
+
+import numpy as np
+
+from targets import importance, reference
+from targets.exponential import exp_minus
+from targets.kernel import Matrix, data_matrix, density, helper, kernel
+from targets.options import require
+from targets.target import Rows, Target
+
+INTERCEPT_SD = 10.0
+COEFFICIENT_SD = 2.5
+
+BLOCK = 128  # rows at once, at most: a product of as many factors of at most 2 cannot overflow
+BLOCK_VALUES = 4096  # rows x columns at once: 32 KiB stay in the first-level cache from the first pass to the second
+LANES = 8  # columns are padded to a multiple of this
+CHEAP = 200_000  # rows x columns up to which a synthetic posterior's truth is found at load, in a second or two
+
+_BREAST_CANCER = pathlib.Path(__file__).parent / "data" / "breast_cancer.csv"
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@helper
+def _margins(data, start, size, padded, margin):  # type: ignore[no-untyped-def]
+    """margin[k] = data[start + k] . padded for k < size, four rows at once."""
+    fours = size // 4
+    for k in range(fours):
+        i = start + 4 * k
+        z0, z1, z2, z3 = 0.0, 0.0, 0.0, 0.0
+        for j in range(data.shape[1]):
+            z0 += data[i, j] * padded[j]
+            z1 += data[i + 1, j] * padded[j]
+            z2 += data[i + 2, j] * padded[j]
+            z3 += data[i + 3, j] * padded[j]
+        margin[4 * k] = z0
+        margin[4 * k + 1] = z1
+        margin[4 * k + 2] = z2
+        margin[4 * k + 3] = z3
+    for k in range(4 * fours, size):
+        z0 = 0.0
+        for j in range(data.shape[1]):
+            z0 += data[start + k, j] * padded[j]
+        margin[k] = z0
+
+
+@kernel
+def likelihood(x, gradient, data):  # type: ignore[no-untyped-def]
+    """Columns: the sign of the label (1 or -1) times 1, times each covariate; then zeros up to a multiple of 8.
+
+    Two passes over each block of rows: the margins z = sign x covariates . x, four rows at once, and the gradient.
+    Between them log(1 + exp(-z)) = (|z| - z) / 2 + log(1 + exp(-|z|)), with one logarithm for a whole block's product.
+    """
+    columns = data.shape[1]
+    margin = np.empty(BLOCK)
+    padded = np.zeros(columns)
+    slope = np.zeros(columns)
+    for j in range(x.shape[0]):
+        padded[j] = x[j]
+    block = max(LANES, min(BLOCK, BLOCK_VALUES // columns))
+    linear, logs = 0.0, 0.0
+    for start in range(0, data.shape[0], block):
+        size = min(block, data.shape[0] - start)
+        _margins(data, start, size, padded, margin)
+        product = 1.0
+        for k in range(size):
+            z = margin[k]
+            t = exp_minus(abs(z))
+            margin[k] = (t if z > 0.0 else 1.0) / (1.0 + t)
+            linear += abs(z) - z
+            product *= 1.0 + t
+        logs += math.log(product)
+        fours = size // 4
+        for k in range(fours):
+            i = start + 4 * k
+            r0, r1, r2, r3 = margin[4 * k], margin[4 * k + 1], margin[4 * k + 2], margin[4 * k + 3]
+            for j in range(columns):
+                slope[j] += r0 * data[i, j] + r1 * data[i + 1, j] + r2 * data[i + 2, j] + r3 * data[i + 3, j]
+        for k in range(4 * fours, size):
+            for j in range(columns):
+                slope[j] += margin[k] * data[start + k, j]
+    for j in range(x.shape[0]):
+        gradient[j] = slope[j]
+    return -0.5 * linear - logs
+
+
+@density
+def likelihood_density(x, data):  # type: ignore[no-untyped-def]
+    """As `likelihood`, without gradient."""
+    columns = data.shape[1]
+    margin = np.empty(BLOCK)
+    padded = np.zeros(columns)
+    for j in range(x.shape[0]):
+        padded[j] = x[j]
+    linear, logs = 0.0, 0.0
+    for start in range(0, data.shape[0], BLOCK):
+        size = min(BLOCK, data.shape[0] - start)
+        _margins(data, start, size, padded, margin)
+        product = 1.0
+        for k in range(size):
+            z = margin[k]
+            linear += abs(z) - z
+            product *= 1.0 + exp_minus(abs(z))
+        logs += math.log(product)
+    return -0.5 * linear - logs
+
+
+@kernel
+def prior(x, gradient, data):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Independent normals; reads no data."""
+    total = 0.0
+    for j in range(1, x.shape[0]):
+        scaled = x[j] / COEFFICIENT_SD
+        gradient[j] = -scaled / COEFFICIENT_SD
+        total += scaled * scaled
+    scaled = x[0] / INTERCEPT_SD
+    gradient[0] = -scaled / INTERCEPT_SD
+    constant = x.shape[0] * _HALF_LOG_2PI + math.log(INTERCEPT_SD) + (x.shape[0] - 1) * math.log(COEFFICIENT_SD)
+    return -0.5 * (total + scaled * scaled) - constant
+
+
+@kernel
+def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
+    """Columns: as `likelihood`."""
+    value = likelihood(x, gradient, data)
+    total = 0.0
+    for j in range(1, x.shape[0]):
+        scaled = x[j] / COEFFICIENT_SD
+        gradient[j] -= scaled / COEFFICIENT_SD
+        total += scaled * scaled
+    scaled = x[0] / INTERCEPT_SD
+    gradient[0] -= scaled / INTERCEPT_SD
+    constant = x.shape[0] * _HALF_LOG_2PI + math.log(INTERCEPT_SD) + (x.shape[0] - 1) * math.log(COEFFICIENT_SD)
+    return value - 0.5 * (total + scaled * scaled) - constant
+
+
+@density
+def posterior_density(x, data):  # type: ignore[no-untyped-def]
+    """As `posterior`, without gradient."""
+    value = likelihood_density(x, data)
+    total = (x[0] / INTERCEPT_SD) ** 2
+    for j in range(1, x.shape[0]):
+        total += (x[j] / COEFFICIENT_SD) ** 2
+    constant = x.shape[0] * _HALF_LOG_2PI + math.log(INTERCEPT_SD) + (x.shape[0] - 1) * math.log(COEFFICIENT_SD)
+    return value - 0.5 * total - constant
+
+
+def logistic_regression(
+    *, dataset: str = "breast_cancer", n: int | None = None, dim: int | None = None, seed: int = 0
+) -> Target:
+    """The posterior of a logistic regression.
+
+    The truth for the breast cancer data is a certified long run. For synthetic data it is found at load by importance
+    sampling where n x dim is small, and unknown otherwise.
+
+    Args:
+        dataset: 'breast_cancer' (569 rows, 31 coordinates) or 'synthetic'.
+        n: rows of synthetic data, by default 1000.
+        dim: coordinates of the synthetic posterior, the intercept among them, by default 10.
+        seed: of the synthetic data.
+
+    Raises:
+        UsageError: another data set, or sizes that it does not take.
+    """
+    target = without_truth(dataset=dataset, n=n, dim=dim, seed=seed)
+    if dataset == "breast_cancer":
+        return reference.attach(target, "logistic_regression")
+    return _importance_sampled(target.data.shape[0], target.dim, seed) if target.data.size <= CHEAP else target
+
+
+@functools.cache
+def _importance_sampled(n: int, dim: int, seed: int) -> Target:
+    return importance.attach(without_truth(dataset="synthetic", n=n, dim=dim, seed=seed))
+
+
+def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None, seed: int = 0) -> Target:
+    """As `logistic_regression`, but for the truth, which is made from this."""
+    require(
+        dataset in ("breast_cancer", "synthetic"),
+        f"logistic_regression: dataset={dataset!r} is not accepted; it takes 'breast_cancer' or 'synthetic'",
+    )
+    if dataset == "breast_cancer":
+        require(
+            (n, dim, seed) == (None, None, 0),
+            "logistic_regression: n, dim and seed are not accepted with dataset='breast_cancer', only with 'synthetic'",
+        )
+        names, signed = _breast_cancer()
+    else:
+        rows, columns = 1000 if n is None else n, 10 if dim is None else dim
+        require(rows >= 1, f"logistic_regression: n={n} is not accepted; it takes 1 or more")
+        require(columns >= 1, f"logistic_regression: dim={dim} is not accepted; it takes 1 or more")
+        names = tuple(f"coefficient[{j}]" for j in range(1, columns))
+        signed = _synthetic(rows, columns, seed)
+    padded = np.zeros((len(signed), -(-signed.shape[1] // LANES) * LANES))
+    padded[:, : signed.shape[1]] = signed
+    return Target(
+        name="logistic_regression",
+        dim=signed.shape[1],
+        log_density_and_gradient=posterior,
+        log_density=posterior_density,
+        data=data_matrix(padded),
+        coordinates=("intercept", *names),
+        rows=Rows(prior, likelihood),
+        tags=frozenset({"real-data"} if dataset == "breast_cancer" else {"synthetic"}),
+    )
+
+
+@functools.cache
+def _breast_cancer() -> tuple[tuple[str, ...], Matrix]:
+    """Names of the covariates and, in an order shuffled once, sign x (1, standardised covariates), (569, 31)."""
+    with _BREAST_CANCER.open(encoding="ascii") as file:
+        names = tuple(file.readline().strip().split(",")[1:])
+        values = np.loadtxt(file, delimiter=",")
+    values = values[np.random.default_rng(0).permutation(len(values))]
+    covariates = (values[:, 1:] - values[:, 1:].mean(axis=0)) / values[:, 1:].std(axis=0)
+    return names, _signed(covariates, values[:, 0] == 1)
+
+
+def _synthetic(n: int, dim: int, seed: int) -> Matrix:
+    """Standard normal covariates and labels drawn from the model, with log odds of variance about 4, (n, dim)."""
+    rng = np.random.default_rng(seed)
+    coefficients = 2 * rng.standard_normal(dim) / math.sqrt(dim)
+    covariates = rng.standard_normal((n, dim - 1))
+    log_odds = coefficients[0] + covariates @ coefficients[1:]
+    return _signed(covariates, rng.logistic(size=n) < log_odds)
+
+
+def _signed(covariates: Matrix, label: np.ndarray) -> Matrix:
+    return np.where(label, 1.0, -1.0)[:, None] * np.hstack([np.ones((len(covariates), 1)), covariates])
