@@ -112,7 +112,7 @@ def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tal
 
 def hmc(
     *,
-    target_accept: float = 0.9,
+    target_accept: float = 0.8,
     path: float | None = None,
     jitter: float = 0.75,
     max_leapfrogs: int = 1000,
