@@ -30,6 +30,8 @@ from targets.truth import Moments
 CHAINS = 8
 PILOT = 4_000
 DRAWS = 100_000
+LARGEST_R_HAT = 1.001
+LEAST_ESS = 1e5
 THINNED = 500  # kept from each chain
 BRIDGE = 20_000  # draws of the posterior, and as many of the proposal, in each chain's bridge
 STEP = 1.1  # times dim^(-1/4): the step size in whitened coordinates
@@ -195,6 +197,8 @@ def certify(key: str, target: Target, options: dict[str, Any], start: Vector, re
         mean, covariance = flat.mean(axis=0), np.cov(flat, rowvar=False) + np.zeros((target.dim, target.dim))
     chains = run(target, mean, covariance, DRAWS, rngs)
     moments, worst = moments_with_errors(chains.draws, relabel)
+    if not (worst["r_hat_max"] < LARGEST_R_HAT and worst["ess_min"] > LEAST_ESS):
+        raise ArithmeticError(f"{key}: the run did not converge and certifies nothing: {worst}")
     energy = float(chains.values.mean())
     energy_ess = float(array_stats.ess(chains.values, method="mean"))
     energy_error = float(chains.values.std()) / math.sqrt(energy_ess)
@@ -255,11 +259,9 @@ def _logistic_regression(key: str) -> None:
 def _mixture(key: str, components: int) -> None:
     options = {**defaults(gmm_posterior), "model": "full", "components": components}
     target = gmm_full.without_truth(components, options["n"], options["separation"], options["seed"])
-    angle = 2 * np.pi * np.arange(components) / components
-    radius = options["separation"] / (2 * math.sin(math.pi / components))
-    zero = np.zeros(components)
-    start = np.stack([zero, radius * np.cos(angle), radius * np.sin(angle), zero, zero], axis=1).ravel()
-    certify(key, target, options, start, gmm_full.relabellings(components), seed=30 + components)
+    start = np.zeros((components, gmm_full.SIZE))
+    start[:, 1:3] = gmm_full.centres(components, options["separation"])
+    certify(key, target, options, start.ravel(), gmm_full.relabellings(components), seed=30 + components)
 
 
 MAKERS: dict[str, Callable[[str], None]] = {

@@ -177,14 +177,18 @@ def gmm_full(components: int, n: int, separation: float, seed: int, certified: b
     return reference.attach(target, CERTIFIED[components], modes(components))
 
 
+def centres(components: int, separation: float) -> Matrix:
+    """(K, 2): corners of a regular polygon, turned until their first coordinates, which name the modes, all differ."""
+    angle = 2 * np.pi * (np.arange(components) + 0.25) / components
+    return separation / (2 * math.sin(math.pi / components)) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
 def _observations(components: int, n: int, separation: float, seed: int) -> Matrix:
     """(2, n); component k, of unit scales, is drawn with probability proportional to k + 1 for k = 1, 2, ...."""
     rng = np.random.default_rng(seed)
     odds = np.arange(components) + 2.0
     label = rng.choice(components, size=n, p=odds / odds.sum())
-    angle = 2 * np.pi * np.arange(components) / components
-    centres = separation / (2 * np.sin(np.pi / components)) * np.stack([np.cos(angle), np.sin(angle)])
-    return np.asarray(centres[:, label] + rng.standard_normal((2, n)))
+    return np.asarray(centres(components, separation).T[:, label] + rng.standard_normal((2, n)))
 
 
 def _names(components: int, amount: str, scale: str) -> tuple[str, ...]:
