@@ -22,8 +22,10 @@ from variational.method import Recipe
 from variational.mode import compile_search, curvature, find_mode, starting_point
 
 SHORTEST_WINDOW = 64  # steps
-RELAXATIONS = 3.0  # a window is at least this many relaxation times of the scales
+RELAXATIONS = 2.0  # a window is at least this many relaxation times of the scales
 DRIFT = 0.3  # correlation of successive changes above which the iterates still travel
+SURER = 0.05  # of the tolerance is asked for where it costs little: without noise
+SMALL_BLOCK = 8  # pairs that may share their magnitudes whatever the target
 PERSISTENT = 0.3  # ratio of the scales' variances in two windows above which it is noise, and not convergence
 STALLED = 200  # blocks in a row without a finite gradient
 FAINTEST, WIDEST = 1e-100, 1e100
@@ -91,11 +93,11 @@ class AdviRun:
         return Gaussian(q.mean, q.factor[:, None] * vectors / np.sqrt(size))
 
     def _multiple(self, steps: float) -> int:
-        """The next multiple of a block: a whole one carries no off-diagonal noise."""
-        block = self.state.block if self.state is not None else 1
-        return int(np.ceil(steps / block)) * block
+        cycle = self.state.cycle if self.state is not None else 1
+        return int(np.ceil(steps / cycle)) * cycle
 
     def _decide(self, state: State) -> None:
+        """At the end of a window: fail, go on, lower the steps, lengthen the windows, or stop."""
         if state.tally[descent.STALLED] >= STALLED:
             self._fail(f"the last {state.tally[descent.STALLED]} blocks of draws had no finite gradient")
             return
@@ -104,31 +106,45 @@ class AdviRun:
             self._fail(f"the scale of coordinate {int(np.argmax(np.abs(np.log(latest.q.sd))))} ran away")
             return
         self.best = latest
-        self.averages.append(latest)
+        self.averages = [*self.averages[-1:], latest]
         state.open_window()
         if len(self.averages) < 2:
             return
-        change = difference(self.averages[-2].q, self.averages[-1].q)
-        previous, self.last_change = self.last_change, change
-        if previous is None:
-            return
-        size = float(previous @ previous)
-        trend = float(change @ previous) / size if size > 0 else 0.0
-        left = float(np.abs(change).max()) * max(1.0, trend / (1 - trend) if trend < 1 else np.inf)
-        if left > self.tolerance and trend > DRIFT:
-            return
-        if left > self.tolerance and latest.log_variance > PERSISTENT * self.averages[-2].log_variance:
+        before = self.averages[0]
+        left, trend = self._left(difference(before.q, latest.q))
+        aliased = state.block < self.target.dim and latest.log_variance > PERSISTENT * before.log_variance
+        noisy = not latest.quadratic or aliased
+        wanted = self.tolerance if noisy else SURER * self.tolerance
+        if latest.quadratic:
+            state.fresh = False
+        if left > wanted and (trend > DRIFT or not noisy):
+            return  # it still travels, or gets there without noise
+        if state.block > SMALL_BLOCK and not (latest.quadratic or before.quadratic):
             state.fresh = True
-        if self._lower_steps(state, latest):
+        if noisy and self._lower_steps(state, latest):
             return
-        joint = latest if trend > 0 else latest._replace(q=merge(self.averages[-2].q, latest.q))
-        self.best = joint
-        if left <= self.tolerance:
+        joint = latest._replace(q=merge(before.q, latest.q))
+        self.best = joint if noisy else latest
+        if left <= wanted:
             self.status = Status.CONVERGED
             self.reason = f"averages over windows of {self.window} steps agree to {self.tolerance:g} sd"
             return
         self.averages, self.last_change = [joint], None
         self.window *= 2
+
+    def _left(self, change: Vector) -> tuple[float, float]:
+        """How far the averages may still be from where they go, and the trend of their changes.
+
+        Noise alone makes successive changes anticorrelated; a slow approach makes them alike, and leaves
+        change * trend / (1 - trend) to go. Without an earlier change nothing is known of the trend.
+        """
+        previous, self.last_change = self.last_change, change
+        size = float(np.abs(change).max())
+        if previous is None:
+            return size / SURER, 1.0
+        squared = float(previous @ previous)
+        trend = float(change @ previous) / squared if squared > 0 else 0.0
+        return size * max(1.0, trend / (1 - trend) if trend < 1 else np.inf), trend
 
     def _lower_steps(self, state: State, latest: Average) -> bool:
         """Lower the step sizes where the iterates' own spread biases their average; whether they were lowered."""
@@ -154,34 +170,29 @@ class AdviRun:
     def diagnostics(self) -> dict[str, float]:
         if self.best is None or self.state is None:
             return {}
-        return {"elbo": self.best.height + self.best.q.entropy, "skipped": float(self.state.tally[descent.SKIPPED])}
+        return {"elbo": self.best.elbo, "skipped": float(self.state.tally[descent.SKIPPED])}
 
 
-def advi_meanfield(*, tolerance: float = 0.01, warm_start: bool = True, rate: float = 1.0, pace: float = 0.5) -> Recipe:
+def advi_meanfield(*, tolerance: float = 0.02, warm_start: bool = True, rate: float = 1.0, pace: float = 0.5) -> Recipe:
     """A Gaussian with independent coordinates.
 
     `tolerance` is the accuracy of means and log sds at which it stops, in units of q; `warm_start` begins at a rough
     mode with the scale seen on the way; `rate` and `pace` are the first steps of means and of log sds, 1 a Newton step.
     """
-    return _recipe("advi_meanfield", False, tolerance, warm_start, rate, lambda _: pace, pace)
+    return _recipe("advi_meanfield", False, tolerance, warm_start, rate, pace)
 
 
-def advi_fullrank(*, tolerance: float = 0.01, warm_start: bool = True, rate: float = 0.5, pace: float = 0.5) -> Recipe:
-    """A Gaussian with a dense covariance.
-
-    As `advi_meanfield`, and `warm_start` takes the curvature at the mode too (2 dim gradients); `pace` is divided by
-    dim + 2, beyond which steps on single draws are unstable.
-    """
-    return _recipe("advi_fullrank", True, tolerance, warm_start, rate, lambda _: pace, pace)
+def advi_fullrank(*, tolerance: float = 0.02, warm_start: bool = True, rate: float = 0.5, pace: float = 0.5) -> Recipe:
+    """A Gaussian with a dense covariance. As `advi_meanfield`; `warm_start` takes the curvature at the mode as well."""
+    return _recipe("advi_fullrank", True, tolerance, warm_start, rate, pace)
 
 
-def _recipe(name, fullrank, tolerance, warm_start, rate, pace_at, pace):  # type: ignore[no-untyped-def]
+def _recipe(name: str, fullrank: bool, tolerance: float, warm_start: bool, rate: float, pace: float) -> Recipe:
     for option, value in (("tolerance", tolerance), ("rate", rate), ("pace", pace)):
         require(value > 0, f"{name}: {option}={value:g} is not accepted; it takes a positive number")
 
     def begin(target: Target, seed: int) -> AdviRun:
-        rng = np.random.default_rng(seed)
-        return AdviRun(target, rng, fullrank, tolerance, warm_start, rate, pace_at(target.dim))
+        return AdviRun(target, np.random.default_rng(seed), fullrank, tolerance, warm_start, rate, pace)
 
     def prepare(target: Target) -> None:
         compile_search(target)

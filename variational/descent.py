@@ -3,17 +3,17 @@
 Draws are mean +- factor e, in antithetic pairs: on a Gaussian target the gradient of the mean carries no noise. A step
 moves the mean after each pair, and the scales after each block of pairs. Within a block the signs of e are rows of a
 Hadamard matrix over one set of magnitudes, so that sum e_i e_j vanishes for i != j while each single e is standard
-normal. Gradients are path derivatives ("sticking the landing", Roeder, Wu and Duvenaud 2017). Together they leave no
-noise at all at the optimum on a Gaussian target, mean field included, whose off-diagonal terms would be noise
-otherwise. Where noise stays all the same the target is not Gaussian, and magnitudes that a block shares would make it
-larger: then each pair has its own. Steps are natural (Amari 1998), in units of the approximation, so that the target's
-scale does not matter.
+normal; four blocks in a row share out the sizes of each e_i by strata. Gradients are path derivatives ("sticking the
+landing", Roeder, Wu and Duvenaud 2017). Together they leave no noise at all at the optimum on a Gaussian target, mean
+field included, whose off-diagonal terms would be noise otherwise. Where noise stays all the same the target is not
+Gaussian, and magnitudes that a block shares would make it larger: then each pair has its own. Steps are natural (Amari
+1998), in units of the approximation, so that the target's scale does not matter.
 """
 
 import numpy as np
 from numba import float64, int8, int64, types
 
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, loop
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 
 MOMENTUM = 0.9  # of the mean: a step of 1 is stable up to curvatures of 38 / variance
 MEAN_CAP = 1.0  # sd that a mean may move in a step
@@ -22,34 +22,45 @@ SCALE_CAP = 0.5  # the same for the logarithm of a scale
 SIGNS = int8[:, ::1]
 INTEGERS = int64[::1]
 
+STRATA = 4  # quarters of the distribution of |e_i|: four draws of magnitudes in a row hold one of each
+QUARTILES = 0.31863936396437514, 0.6744897501960817, 1.1503493803760079
+
 # What `tally` counts: pairs drawn, those skipped because something was not finite, those used in this block, and blocks
 # in a row with none to use.
 DRAWN, SKIPPED, USED, STALLED = range(4)
 # What `sums` (6, dim) gathers over the steps: mean - anchor and its square, variance, log sd and its square; then the
 # anchor itself.
 MEANS, MEAN_SQUARES, VARIANCES, LOGS, LOG_SQUARES, ANCHOR = range(6)
+# What `heights` gathers: pairs, their level above the first one's, its square, and the level of the first.
+COUNT, RISE, RISE_SQUARE, LEVEL = range(4)
+
+
+@helper
+def stratum(value):  # type: ignore[no-untyped-def]
+    """The quarter, 0 to 3, of the distribution of |N(0, 1)| that a value lies in."""
+    size = abs(value)
+    return (size > QUARTILES[0]) + (size > QUARTILES[1]) + (size > QUARTILES[2])
 
 
 @loop(
-    float64(
-        KERNEL, DATA, types.npy_rng, SIGNS, INTEGERS, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR,
-        VECTOR, VECTOR, MATRIX, int64, int64, float64, float64,
+    types.void(
+        KERNEL, DATA, types.npy_rng, SIGNS, INTEGERS, INTEGERS, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR,
+        VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, VECTOR, int64, int64, float64, float64,
     )
 )  # fmt: skip
 def meanfield(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, order, tally, magnitudes, mean, log_sd, velocity, pull, x, above, below,
-    sd, sums, fresh, steps, rate, pace,
+    kernel, data, rng, signs, order, strata, tally, magnitudes, mean, log_sd, velocity, pull, x, above, below,
+    sd, sums, heights, fresh, steps, rate, pace,
 ):  # fmt: skip
     """Make `steps` steps with `rate` for the means and `pace` for the log sds; two gradients each.
 
     All vectors are (dim,): `pull` gathers the gradient of the log sds over a block, `x`, `above`, `below` and `sd` are
-    scratch. With `fresh` each pair has magnitudes of its own. Returns the sum over pairs of the mean of their two log
-    densities.
+    scratch. With `fresh` each pair has magnitudes of its own. `heights` (4,) gathers, over the pairs, what is left of
+    the log density once its slope is taken out: the height of the mean alone where the density is Gaussian.
     """
     dim = mean.shape[0]
     rows = order.shape[0]
     cap = MEAN_CAP / rate
-    height = 0.0
     for i in range(dim):
         sd[i] = np.exp(log_sd[i])
     for _ in range(steps):
@@ -62,8 +73,15 @@ def meanfield(  # type: ignore[no-untyped-def]
                 pull[i] = 0.0
             tally[USED] = 0
         if turn == 0 or fresh != 0:
+            lasts = 1 if fresh != 0 else rows
+            if tally[DRAWN] % (STRATA * lasts) == 0:
+                for i in range(dim):
+                    strata[i] = int(rng.random() * STRATA)
             for i in range(dim):
+                strata[i] = (strata[i] + 1) % STRATA
                 magnitudes[i] = rng.standard_normal()
+                while stratum(magnitudes[i]) != strata[i]:
+                    magnitudes[i] = rng.standard_normal()
         row = order[turn]
         tally[DRAWN] += 1
         for i in range(dim):
@@ -77,7 +95,14 @@ def meanfield(  # type: ignore[no-untyped-def]
             size += abs(above[i]) + abs(below[i])
         if np.isfinite(size):
             tally[USED] += 1
-            height += 0.5 * value
+            level = 0.5 * value
+            for i in range(dim):
+                level -= 0.25 * sd[i] * signs[row, i] * magnitudes[i] * (above[i] - below[i])
+            if heights[COUNT] == 0.0:
+                heights[LEVEL] = level
+            heights[COUNT] += 1.0
+            heights[RISE] += level - heights[LEVEL]
+            heights[RISE_SQUARE] += (level - heights[LEVEL]) ** 2
             for i in range(dim):
                 half = 0.5 * sd[i]
                 drawn = signs[row, i] * magnitudes[i]
@@ -104,18 +129,17 @@ def meanfield(  # type: ignore[no-untyped-def]
                 sums[VARIANCES, i] += rows * sd[i] * sd[i]
                 sums[LOGS, i] += rows * log_sd[i]
                 sums[LOG_SQUARES, i] += rows * log_sd[i] * log_sd[i]
-    return height
 
 
 @loop(
-    float64(
-        KERNEL, DATA, types.npy_rng, SIGNS, INTEGERS, INTEGERS, VECTOR, VECTOR, MATRIX, VECTOR, MATRIX, VECTOR, VECTOR,
-        VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, int64, int64, float64, float64,
+    types.void(
+        KERNEL, DATA, types.npy_rng, SIGNS, INTEGERS, INTEGERS, INTEGERS, VECTOR, VECTOR, MATRIX, VECTOR, MATRIX,
+        VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, VECTOR, int64, int64, float64, float64,
     )
 )  # fmt: skip
 def fullrank(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, order, tally, magnitudes, mean, factor, velocity, pull, x, above, below,
-    offset, moves, sums, factors, fresh, steps, rate, pace,
+    kernel, data, rng, signs, order, strata, tally, magnitudes, mean, factor, velocity, pull, x, above, below,
+    offset, moves, sums, factors, heights, fresh, steps, rate, pace,
 ):  # fmt: skip
     """As `meanfield`, for a dense `factor` (dim, dim), whose sum over the steps is gathered in `factors`.
 
@@ -126,7 +150,6 @@ def fullrank(  # type: ignore[no-untyped-def]
     dim = mean.shape[0]
     rows = order.shape[0]
     cap = MEAN_CAP / rate
-    height = 0.0
     for _ in range(steps):
         turn = tally[DRAWN] % rows
         if turn == 0:
@@ -138,8 +161,15 @@ def fullrank(  # type: ignore[no-untyped-def]
                     pull[i, j] = 0.0
             tally[USED] = 0
         if turn == 0 or fresh != 0:
+            lasts = 1 if fresh != 0 else rows
+            if tally[DRAWN] % (STRATA * lasts) == 0:
+                for i in range(dim):
+                    strata[i] = int(rng.random() * STRATA)
             for i in range(dim):
+                strata[i] = (strata[i] + 1) % STRATA
                 magnitudes[i] = rng.standard_normal()
+                while stratum(magnitudes[i]) != strata[i]:
+                    magnitudes[i] = rng.standard_normal()
         row = order[turn]
         tally[DRAWN] += 1
         for i in range(dim):
@@ -160,7 +190,14 @@ def fullrank(  # type: ignore[no-untyped-def]
             size += abs(above[i]) + abs(below[i])
         if np.isfinite(size):
             tally[USED] += 1
-            height += 0.5 * value
+            level = 0.5 * value
+            for i in range(dim):
+                level -= 0.25 * offset[i] * (above[i] - below[i])
+            if heights[COUNT] == 0.0:
+                heights[LEVEL] = level
+            heights[COUNT] += 1.0
+            heights[RISE] += level - heights[LEVEL]
+            heights[RISE_SQUARE] += (level - heights[LEVEL]) ** 2
             for j in range(dim):
                 offset[j] = 0.0
                 moves[1, j] = moves[0, j]
@@ -228,4 +265,3 @@ def fullrank(  # type: ignore[no-untyped-def]
                 norm = 0.5 * np.log(norm)
                 sums[LOGS, i] += rows * norm
                 sums[LOG_SQUARES, i] += rows * norm * norm
-    return height

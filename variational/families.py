@@ -11,6 +11,7 @@ from targets.target import Target
 from variational import descent
 from variational.gaussian import Gaussian
 
+QUADRATIC = 1e-3  # nats^2, or squared sd
 LARGEST_BLOCK = {True: 64, False: 512}  # pairs, for mean field and full rank; in more dimensions some noise stays
 
 
@@ -21,13 +22,25 @@ class Average(NamedTuple):
         q: their average: of means, and of variances or factors.
         mean_variance: largest variance of a mean over the window, in units of q's variance.
         log_variance: largest variance of a log scale over the window.
-        height: average log density of the draws.
+        level: average log density of a pair of draws with its slope taken out (`variational.descent`).
+        level_variance: variance of it over the pairs, in nats^2: none where the target is Gaussian.
     """
 
     q: Gaussian
     mean_variance: float
     log_variance: float
-    height: float
+    level: float
+    level_variance: float
+
+    @property
+    def elbo(self) -> float:
+        """The bound on the evidence: at the optimum the slope taken out is worth half a nat a coordinate."""
+        return self.level - 0.5 * self.q.dim + self.q.entropy
+
+    @property
+    def quadratic(self) -> bool:
+        """Whether the log density is quadratic, as far as draws and means show."""
+        return max(self.level_variance, self.mean_variance) < QUADRATIC
 
 
 def difference(a: Gaussian, b: Gaussian) -> Vector:
@@ -63,11 +76,12 @@ class State:
     magnitudes: Vector
     signs: np.ndarray
     order: np.ndarray
+    strata: np.ndarray
     tally: np.ndarray
     sums: Matrix
     factors: Matrix
+    heights: Vector
     fresh: bool = False
-    height: float = 0.0
     steps: int = 0
 
     @classmethod
@@ -84,9 +98,11 @@ class State:
             zeros(dim),
             signs,
             np.arange(block),
+            np.zeros(dim, dtype=np.int64),
             np.zeros(4, dtype=np.int64),
             zeros(6, dim),
             zeros(0, 0) if q.diagonal else zeros(dim, dim),
+            zeros(4),
         )
         state.restart(q)
         return state
@@ -101,6 +117,11 @@ class State:
         """Pairs that share their magnitudes."""
         return len(self.order)
 
+    @property
+    def cycle(self) -> int:
+        """Pairs over which the noise is smallest: blocks with magnitudes of each stratum."""
+        return descent.STRATA * self.block
+
     def restart(self, q: Gaussian) -> None:
         """Go on from q, with a new window."""
         self.mean[:] = q.mean
@@ -113,22 +134,18 @@ class State:
         self.sums[:] = 0.0
         self.sums[descent.ANCHOR] = self.mean
         self.factors[:] = 0.0
-        self.height, self.steps = 0.0, 0
+        self.heights[:] = 0.0
+        self.steps = 0
 
     def advance(self, target: Target, rng: np.random.Generator, steps: int, rate: float, pace: float) -> None:
         """Make steps, of two gradients each."""
         dim = len(self.mean)
         vectors = empty(dim), empty(dim), empty(dim)
-        drawn = target.kernel, target.data, rng, self.signs, self.order, self.tally, self.magnitudes
+        drawn = target.kernel, target.data, rng, self.signs, self.order, self.strata, self.tally, self.magnitudes
         moved = self.mean, self.scale, self.velocity, self.pull
         gathered = (empty(dim), self.sums) if self.diagonal else (empty(dim), empty(2, dim), self.sums, self.factors)
         step = descent.meanfield if self.diagonal else descent.fullrank
-        skipped = int(self.tally[descent.SKIPPED])
-        height = step(*drawn, *moved, *vectors, *gathered, int(self.fresh), steps, rate, pace)
-        if self.tally[descent.SKIPPED] == skipped:
-            self.height += height
-        else:
-            self.height = float("nan")
+        step(*drawn, *moved, *vectors, *gathered, self.heights, int(self.fresh), steps, rate, pace)
         self.steps += steps
 
     def current(self) -> Gaussian:
@@ -144,4 +161,6 @@ class State:
         factor = np.sqrt(self.sums[descent.VARIANCES] / n) if self.diagonal else _triangular(self.factors / n)
         q = Gaussian(mean, factor)
         spread = float(np.max((square - shift**2) / q.variance))
-        return Average(q, spread, float(np.max(log_square - log**2)), self.height / n)
+        count, rise, rise_square, level = self.heights
+        rise, rise_square = rise / max(count, 1), rise_square / max(count, 1)
+        return Average(q, spread, float(np.max(log_square - log**2)), float(level + rise), float(rise_square - rise**2))

@@ -9,6 +9,7 @@ from targets.kernel import Matrix, Vector
 from targets.options import require
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
+from variational.evaluation import gradients
 from variational.gaussian import Gaussian
 from variational.method import Recipe
 from variational.mode import FOUND, STUCK, compile_search, curvature, find_mode, starting_point
@@ -64,8 +65,6 @@ class LaplaceRun:
         return "no mode found: Newton's steps do not settle"
 
     def _at(self, x: Vector) -> tuple[float, Vector]:
-        from variational.evaluation import gradients
-
         values, slopes = gradients(self.target, x[None, :], self.work)
         return float(values[0]), slopes[0]
 

@@ -12,7 +12,7 @@ from numba import float64, int64, types
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, empty, loop, zeros
 from targets.protocols import Work
 from targets.target import Target
-from variational.evaluation import gradients
+from variational.evaluation import gradients, with_gradients
 
 HISTORY = 10
 SLACK = 1e-6  # nats by which a step may lose height: rounding near the mode
@@ -190,7 +190,7 @@ def _scale(steps: Matrix, changes: Matrix, updates: int, gradient: Vector) -> Ve
         inside -= weight * (np.outer(product, unit) + np.outer(unit, product))
         inside += (weight + weight**2 * height) * np.outer(unit, unit)
     diagonal = first + np.einsum("ki,kl,li->i", pairs, inside, pairs, optimize=True)
-    return np.sqrt(np.maximum(diagonal, 1e-3 * first))
+    return np.asarray(np.sqrt(np.maximum(diagonal, 1e-3 * first)), dtype=np.float64)
 
 
 def curvature(target: Target, x: Vector, scale: Vector, work: Work, step: float = 1e-3) -> Matrix:
@@ -204,6 +204,4 @@ def curvature(target: Target, x: Vector, scale: Vector, work: Work, step: float 
 
 def compile_search(target: Target) -> None:
     """Load or compile what this module calls."""
-    from variational.evaluation import with_gradients
-
     _ = target.kernel, climb.compiled, with_gradients.compiled
