@@ -37,6 +37,18 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
     "banana": [{"dim": 5, "scale": 2.0, "curvature": 0.5}, {"curvature": 0.0}],
     "funnel": [{"parameterisation": "centred"}, {"dim": 2, "scale": 1.0, "parameterisation": "centred"}, {"dim": 40}],
     "student_t": [{"dim": 1}, {"dim": 2, "rho": -0.7, "df": 3.5}, {"df": 1.5, "dim": 3}, {"df": 0.8, "rho": 0.5}],
+    "eight_schools": [{"parameterisation": "centred"}],
+    "gmm_posterior": [
+        {"separation": 1.0, "n": 30},
+        {"n": 3},
+        {"model": "full"},
+        {"model": "full", "components": 3, "n": 300, "separation": 2.0},
+    ],
+    "logistic_regression": [
+        {"dataset": "synthetic"},
+        {"dataset": "synthetic", "n": 50, "dim": 3, "seed": 1},
+        {"dataset": "synthetic", "n": 40, "dim": 100},
+    ],
 }
 CASES = [(name, options) for name in targets.names() for options in [{}, *VARIANTS.get(name, [])]]
 
@@ -102,7 +114,7 @@ def test_log_normaliser_by_importance_sampling(target: targets.Target) -> None:
     truth = target.truth
     if truth is None or target.dim > 3 or math.isnan(truth.log_normaliser):
         return
-    rng, n, dim, df = np.random.default_rng(11), 40000, target.dim, 3.0
+    rng, n, dim, df = np.random.default_rng(11), 80000, target.dim, 3.0
     covariance = truth.moments.covariance
     scale = np.linalg.cholesky(covariance if np.isfinite(covariance).all() else 4.0 * np.eye(dim))
     centre = np.nan_to_num(truth.moments.mean)
