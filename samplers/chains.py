@@ -9,7 +9,7 @@ from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
 from samplers.transition import Transition, Tuning
 from samplers.warmup import Values, complaint, first_scale, pool_steps, window_ends
-from targets.kernel import Vector, aligned, empty
+from targets.kernel import aligned, empty
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 
@@ -53,7 +53,9 @@ class ChainsRun:
     def _start(self, initial: Initial) -> None:
         try:
             scale = initial.scale()
-            self.chains, self.counters = place(self.target, self._evaluate, self.rngs, initial)
+            self.chains, self.counters = place(
+                self.target, self.rngs, initial, self.transition.uses_density(self.target)
+            )
         except StartError as error:
             self._fail(str(error))
             return
@@ -61,11 +63,6 @@ class ChainsRun:
         self.transition.begin(self.target, self.rngs, self.chains, self.counters, self.tuning)
         self.before: Tally = self.counters.copy()  # at the beginning of the window, and then of the phase
         self._count()
-
-    def _evaluate(self, position: Vector, gradient: Vector) -> float:
-        if self.transition.uses_density(self.target):
-            return float(self.target.density(position, self.target.data))
-        return float(self.target.kernel(position, gradient, self.target.data))
 
     def _fail(self, reason: str) -> None:
         self.status, self.reason = Status.FAILED, reason
@@ -162,15 +159,16 @@ class ChainsRun:
         return divergences, acceptance / iterations if iterations else math.nan
 
     def diagnostics(self) -> dict[str, float]:
-        """Divergences, mean acceptance, largest R-hat and smallest bulk ESS over coordinates."""
+        """Divergences, mean acceptance, largest R-hat and smallest bulk ESS over coordinates (see `Draws.worst`)."""
         draws = self.approximation()
         if draws is None:
             return {}
+        r_hat, ess = draws.worst()
         return {
             "divergences": float(draws.divergences),
             "accept": draws.acceptance,
-            "r_hat": float(np.max(draws.r_hat)),
-            "ess_min": float(np.min(draws.ess_bulk)),
+            "r_hat": r_hat,
+            "ess_min": ess,
         }
 
     def __getstate__(self) -> dict[str, object]:

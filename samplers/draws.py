@@ -8,6 +8,12 @@ import numpy.typing as npt
 
 from targets.kernel import Matrix, Vector
 
+Values = npt.NDArray[np.float64]
+
+SUSPECTS = 16  # coordinates
+ENOUGH = 10_000  # draws a chain
+BATCHES = 20  # a chain
+
 
 @dataclass(frozen=True, eq=False)
 class Draws:
@@ -20,7 +26,7 @@ class Draws:
         acceptance: mean acceptance probability, NaN where unknown.
     """
 
-    values: npt.NDArray[np.float64]
+    values: Values
     coordinates: tuple[str, ...] = ()
     divergences: int = 0
     acceptance: float = field(default=float("nan"))
@@ -57,28 +63,27 @@ class Draws:
     @cached_property
     def r_hat(self) -> Vector:
         """(dim,) rank-normalised split R-hat, NaN below four draws a chain (Vehtari et al. 2021)."""
-        return self._statistic("rhat", "rank")
+        return _statistic(self.values, "rhat", "rank")
 
     @cached_property
     def ess_bulk(self) -> Vector:
         """(dim,) bulk effective sample size, NaN below four draws a chain (Vehtari et al. 2021)."""
-        return self._statistic("ess", "bulk")
+        return _statistic(self.values, "ess", "bulk")
 
     @cached_property
     def ess_tail(self) -> Vector:
         """(dim,) tail effective sample size, NaN below four draws a chain (Vehtari et al. 2021)."""
-        return self._statistic("ess", "tail")
+        return _statistic(self.values, "ess", "tail")
 
-    def _statistic(self, name: str, method: str) -> Vector:
-        if self.values.shape[1] < 4:
-            return np.full(self.values.shape[2], np.nan)
-        from arviz_stats.base.array import array_stats
+    def worst(self) -> tuple[float, float]:
+        """Largest R-hat and smallest bulk ESS, at a bounded cost.
 
-        options = {"chain_axis": 0, "draw_axis": 1, "method": method}
-        if method == "tail":
-            options["prob"] = (0.05, 0.95)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved has no variance
-            return np.asarray(getattr(array_stats, name)(self.values, **options), dtype=np.float64)
+        They are looked for among the `SUSPECTS` coordinates whose means wander most, within and between chains, in at
+        most `ENOUGH` evenly spaced draws a chain, which is also where the ESS of a chain is capped.
+        """
+        spaced = self.values[:, :: -(-self.values.shape[1] // ENOUGH)]
+        few = spaced[:, :, suspects(spaced)]
+        return float(np.max(_statistic(few, "rhat", "rank"))), float(np.min(_statistic(few, "ess", "bulk")))
 
     def __repr__(self) -> str:
         chains, n, dim = self.values.shape
@@ -87,3 +92,26 @@ class Draws:
             f"ess_bulk >= {np.min(self.ess_bulk):.0f}, ess_tail >= {np.min(self.ess_tail):.0f}, "
             f"{self.divergences} divergences)"
         )
+
+
+def suspects(values: Values) -> npt.NDArray[np.intp]:
+    """Up to `SUSPECTS` coordinates of (chains, n, dim) whose batch means vary most, relative to their variance."""
+    chains, n, dim = values.shape
+    size = max(1, n // BATCHES)
+    batches = values[:, : n // size * size].reshape(chains, -1, size, dim).mean(axis=2)
+    variance = values.var(axis=(0, 1))
+    wander = batches.var(axis=(0, 1)) / np.where(variance > 0.0, variance, 1.0)
+    wander[variance == 0.0] = np.inf
+    return np.argsort(-wander, kind="stable")[:SUSPECTS]
+
+
+def _statistic(values: Values, name: str, method: str) -> Vector:
+    if values.shape[1] < 4:
+        return np.full(values.shape[2], np.nan)
+    from arviz_stats.base.array import array_stats
+
+    options = {"chain_axis": 0, "draw_axis": 1, "method": method}
+    if method == "tail":
+        options["prob"] = (0.05, 0.95)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a chain that never moved has no variance
+        return np.asarray(getattr(array_stats, name)(values, **options), dtype=np.float64)

@@ -7,6 +7,7 @@ import numpy as np
 
 from samplers import leapfrog
 from samplers.chain import Chain, Tally
+from samplers.initial import evaluate
 from samplers.method import MCMC
 from samplers.pointer import pointer
 from samplers.transition import Tuning
@@ -15,7 +16,7 @@ from targets.kernel import Matrix, Vector, compiled, zeros
 from targets.options import require
 from targets.target import Target
 
-FIRST_MOST = 10  # leapfrog steps a trajectory before the first scale is learned
+FIRST_MOST = 10  # leapfrog steps a trajectory in the first window, while the path is a guess
 DOUBLINGS = 60
 
 
@@ -36,13 +37,13 @@ class HMC:
 
     def compile(self, target: Target) -> None:
         compiled(target.log_density_and_gradient)
-        _ = leapfrog.diagonal.compiled, leapfrog.dense.compiled
+        _ = leapfrog.advance.compiled
 
     def begin(
         self, target: Target, rngs: list[np.random.Generator], chains: list[Chain], counters: Tally, tuning: Tuning
     ) -> None:
         tuning.path = 0.5 * math.pi if self.path is None else self.path
-        tuning.most = self.max_leapfrogs if tuning.kept else min(FIRST_MOST, self.max_leapfrogs)
+        tuning.most = min(FIRST_MOST, self.max_leapfrogs)
         for c, (rng, chain) in enumerate(zip(rngs, chains, strict=True)):
             find_step(target, rng, chain, counters[c : c + 1], tuning.scale)
         restart(counters)
@@ -57,20 +58,21 @@ class HMC:
         draws: Matrix,
         adapting: bool,
     ) -> None:
-        advance = leapfrog.dense if tuning.scale.ndim == 2 else leapfrog.diagonal
-        goal = self.target_accept if adapting else 0.0
-        advance(
+        dense = tuning.scale.ndim == 2
+        leapfrog.advance(
             pointer(target.log_density_and_gradient),
             target.data,
             rng,
             chain,
             tally,
-            tuning.scale,
+            zeros(0) if dense else tuning.scale,
+            tuning.scale if dense else zeros(0, 0),
+            dense,
             draws,
             tuning.path,
             self.jitter,
             tuning.most,
-            goal,
+            self.target_accept if adapting else 0.0,
         )
 
     def learn(self, values: Values, tuning: Tuning) -> None:
@@ -90,14 +92,14 @@ class HMC:
 def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tally, scale: Vector | Matrix) -> None:
     """Double or halve the step until the acceptance of one leapfrog crosses 0.8 (Hoffman & Gelman 2014, alg. 4)."""
     step = math.exp(tally["log_step"][0])
-    gradient = zeros(target.dim)
+    proposal, gradient = chain.proposal, chain.proposal_gradient
     up = None
     for _ in range(DOUBLINGS):
         r = rng.standard_normal(target.dim)
         start = tally["log_density"][0] - 0.5 * (r @ r)
         r += 0.5 * step * (scale.T @ chain.gradient if scale.ndim == 2 else scale * chain.gradient)
-        chain.proposal[:] = chain.position + step * (scale @ r if scale.ndim == 2 else scale * r)
-        end = target.kernel(chain.proposal, gradient, target.data)
+        proposal[:] = chain.position + step * (scale @ r if scale.ndim == 2 else scale * r)
+        end = evaluate(target, proposal, gradient)
         tally["evaluations"] += 1
         r += 0.5 * step * (scale.T @ gradient if scale.ndim == 2 else scale * gradient)
         change = end - 0.5 * (r @ r) - start

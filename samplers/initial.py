@@ -1,12 +1,11 @@
 """Where chains start, and what they know of the target's scale at the start."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from samplers.chain import Chain, Tally, chain_at, tallies
-from targets.kernel import Matrix, Vector, aligned, zeros
+from targets.kernel import Matrix, Vector, aligned, failures, raise_failure, zeros
 from targets.options import require
 from targets.target import Target
 
@@ -73,13 +72,23 @@ class Initial:
         return aligned(root)
 
 
-Evaluate = Callable[[Vector, Vector], float]  # log density at a point; writes the gradient, if it needs one
+def evaluate(target: Target, position: Vector, gradient: Vector | None) -> float:
+    """Log density at a point, outside of compiled loops. Writes the gradient; without one, calls the density alone."""
+    if gradient is None:
+        value = target.density(position, target.data)
+    else:
+        value = target.kernel(position, gradient, target.data)
+    if failures:
+        raise_failure()
+    return float(value)
 
 
 def place(
-    target: Target, evaluate: Evaluate, rngs: list[np.random.Generator], initial: Initial
+    target: Target, rngs: list[np.random.Generator], initial: Initial, gradient_free: bool
 ) -> tuple[list[Chain], Tally]:
     """Chains at points where density and gradient are finite, and their counters, these evaluations included.
+
+    With `gradient_free` the density alone is looked at, and the gradients are zero.
 
     Raises:
         StartError: a given point has no finite density and gradient, or none was found in `TRIES` draws.
@@ -92,7 +101,7 @@ def place(
         for _ in range(TRIES if given is None else 1):
             position = aligned(target.start(rng) if given is None else given)
             counters["evaluations"][c] += 1
-            counters["log_density"][c] = evaluate(position, gradient)
+            counters["log_density"][c] = evaluate(target, position, None if gradient_free else gradient)
             if np.isfinite(counters["log_density"][c]) and np.all(np.isfinite(gradient)):
                 break
         else:

@@ -1,4 +1,4 @@
-"""Hamiltonian trajectories in compiled loops, for a diagonal and for a dense scale.
+"""Hamiltonian trajectories in a compiled loop, with a diagonal or a dense scale.
 
 Positions are x = A z with A the scale, and momenta belong to z: r ~ N(0, I). A leapfrog step of size e is
 r += e/2 A'g(x); x += e A r; r += e/2 A'g(x) (Neal 2011, section 5.2), where the two half-steps between neighbouring
@@ -7,7 +7,7 @@ steps are taken as one. A diagonal A is the vector of its diagonal; a dense one 
 
 import math
 
-from numba import float64, int64, void
+from numba import boolean, float64, int64, void
 
 from samplers.chain import CHAIN, RNG, TALLY, metropolis, record
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
@@ -15,8 +15,8 @@ from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 DIVERGENCE = 1000.0  # error of the energy, in nats, beyond which a trajectory has left the level set (Stan's threshold)
 
 # The step size of a trajectory is the adapted one x U(1 - STEP_JITTER, 1). Where the adapted one is unstable, as in the
-# tails of a banana, a smaller one gets the chain out and in; with less jitter the error there falls slower than n^(-1/2)
-# over millions of gradients. On Gaussians it costs nothing: at the same mean acceptance the widest steps grow wider.
+# tails of a banana, a smaller one gets the chain out and in; with less jitter the error there falls slower than
+# n^(-1/2) over millions of gradients. On Gaussians it costs nothing: at the same mean acceptance the widest steps grow.
 STEP_JITTER = 0.8
 
 # Dual averaging (Hoffman & Gelman 2014, section 3.2.1). Their gamma of 0.05 lets the step size swing so widely that its
@@ -42,73 +42,68 @@ def dual_average(error, mean, centre, acceptance, target, t):  # type: ignore[no
     return error, log_step, mean
 
 
-@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, VECTOR, MATRIX, float64, float64, int64, float64))
-def diagonal(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, target):  # type: ignore[no-untyped-def]
+@helper
+def diagonal_trajectory(kernel, data, position, gradient, momentum, scale, step, steps):  # type: ignore[no-untyped-def]
+    """Follow `steps` leapfrogs in place: position, its gradient and momentum, (dim,) each; `scale` (dim,).
+
+    Returns the log density at the end and how many steps were made: it stops where the density is not finite. That is
+    reversible, since the way back would meet the same point.
+    """
+    dim = position.shape[0]
+    for i in range(dim):
+        r = momentum[i] + 0.5 * step * scale[i] * gradient[i]
+        momentum[i] = r
+        position[i] += step * scale[i] * r
+    end = kernel(position, gradient, data)
+    made = 1
+    while made < steps and math.isfinite(end):
+        for i in range(dim):
+            r = momentum[i] + step * scale[i] * gradient[i]
+            momentum[i] = r
+            position[i] += step * scale[i] * r
+        end = kernel(position, gradient, data)
+        made += 1
+    for i in range(dim):
+        momentum[i] += 0.5 * step * scale[i] * gradient[i]
+    return end, made
+
+
+@helper
+def dense_trajectory(kernel, data, position, gradient, momentum, scale, step, steps):  # type: ignore[no-untyped-def]
+    """As `diagonal_trajectory`, with `scale` (dim, dim) lower-triangular."""
+    dim = position.shape[0]
+    end = 0.0
+    made = 0
+    kick = 0.5 * step
+    while made < steps and math.isfinite(end):
+        for i in range(dim):
+            g = kick * gradient[i]
+            for j in range(i + 1):
+                momentum[j] += scale[i, j] * g
+        for i in range(dim):
+            velocity = 0.0
+            for j in range(i + 1):
+                velocity += scale[i, j] * momentum[j]
+            position[i] += step * velocity
+        end = kernel(position, gradient, data)
+        made += 1
+        kick = step
+    for i in range(dim):
+        g = 0.5 * step * gradient[i]
+        for j in range(i + 1):
+            momentum[j] += scale[i, j] * g
+    return end, made
+
+
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, VECTOR, MATRIX, boolean, MATRIX, float64, float64, int64, float64))
+def advance(  # type: ignore[no-untyped-def]
+    kernel, data, rng, chain, tally, diagonal, factor, is_dense, draws, path, jitter, most, target
+):
     """Advance one chain by as many trajectories as `draws` has rows, and write each end there.
 
-    `scale` (dim,) is the diagonal of A; `path` and `jitter` give the length, at most `most` steps. With `target` > 0
-    the step size adapts to that acceptance; otherwise it is fixed.
+    The scale is `factor` (dim, dim) if `is_dense`, else `diagonal` (dim,). `path` and `jitter` give the length, at most
+    `most` steps. With `target` > 0 the step size adapts to that acceptance; otherwise it is fixed.
     """
-    position, gradient = chain.position, chain.gradient
-    proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
-    dim = position.shape[0]
-    log_density = tally[0].log_density
-    widest = math.exp(tally[0].log_step)
-    evaluations = 0
-    accepted = 0
-    divergences = 0
-    acceptance = 0.0
-    for row in range(draws.shape[0]):
-        step = widest * (1.0 - STEP_JITTER * rng.random())
-        steps = steps_of(path * (1.0 + jitter * (2.0 * rng.random() - 1.0)), step, most)
-        kinetic = 0.0
-        for i in range(dim):
-            r = rng.standard_normal()
-            kinetic += r * r
-            r += 0.5 * step * scale[i] * gradient[i]
-            momentum[i] = r
-            proposal[i] = position[i] + step * scale[i] * r
-        energy = 0.5 * kinetic - log_density
-        end = kernel(proposal, proposal_gradient, data)
-        evaluations += 1
-        for _ in range(steps - 1):
-            if not math.isfinite(end):  # a reversible reason to stop: the way back would meet the same point
-                break
-            for i in range(dim):
-                r = momentum[i] + step * scale[i] * proposal_gradient[i]
-                momentum[i] = r
-                proposal[i] += step * scale[i] * r
-            end = kernel(proposal, proposal_gradient, data)
-            evaluations += 1
-        kinetic = 0.0
-        for i in range(dim):
-            r = momentum[i] + 0.5 * step * scale[i] * proposal_gradient[i]
-            kinetic += r * r
-        change = energy - (0.5 * kinetic - end)
-        probability = metropolis(change)
-        if not (math.isfinite(change) and change > -DIVERGENCE):
-            divergences += 1
-        acceptance += probability
-        if rng.random() < probability:
-            accepted += 1
-            log_density = end
-            for i in range(dim):
-                position[i] = proposal[i]
-                gradient[i] = proposal_gradient[i]
-        for i in range(dim):
-            draws[row, i] = position[i]
-        if target > 0.0:
-            tally[0].adaptations += 1
-            tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
-                tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
-            )
-            widest = math.exp(tally[0].log_step)
-    record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)
-
-
-@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, MATRIX, MATRIX, float64, float64, int64, float64))
-def dense(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, target):  # type: ignore[no-untyped-def]
-    """As `diagonal`, with `scale` (dim, dim) the lower-triangular A."""
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
     dim = position.shape[0]
@@ -129,27 +124,11 @@ def dense(kernel, data, rng, chain, tally, scale, draws, path, jitter, most, tar
             proposal[i] = position[i]
             proposal_gradient[i] = gradient[i]
         energy = 0.5 * kinetic - log_density
-        end = log_density
-        kick = 0.5 * step
-        for _ in range(steps):
-            for i in range(dim):
-                g = kick * proposal_gradient[i]
-                for j in range(i + 1):
-                    momentum[j] += scale[i, j] * g
-            for i in range(dim):
-                total = 0.0
-                for j in range(i + 1):
-                    total += scale[i, j] * momentum[j]
-                proposal[i] += step * total
-            end = kernel(proposal, proposal_gradient, data)
-            evaluations += 1
-            kick = step
-            if not math.isfinite(end):  # a reversible reason to stop: the way back would meet the same point
-                break
-        for i in range(dim):
-            g = 0.5 * step * proposal_gradient[i]
-            for j in range(i + 1):
-                momentum[j] += scale[i, j] * g
+        if is_dense:
+            end, made = dense_trajectory(kernel, data, proposal, proposal_gradient, momentum, factor, step, steps)
+        else:
+            end, made = diagonal_trajectory(kernel, data, proposal, proposal_gradient, momentum, diagonal, step, steps)
+        evaluations += made
         kinetic = 0.0
         for i in range(dim):
             kinetic += momentum[i] * momentum[i]
