@@ -1,7 +1,7 @@
 """What the pages say is so: their files and commands run, their links lead somewhere, and nothing is left out.
 
-No network, small budgets. A page's ```console``` blocks hold commands after `$ ` and lines of what they print; every line
-shown must be printed, numbers apart. A fenced block with a file's name after its language is that file.
+No network, small budgets. A page's console blocks hold commands after `$ ` and lines of what they print; every line shown
+must be printed, numbers apart. A fenced block with a file's name after its language is that file.
 """
 
 import os
@@ -30,7 +30,7 @@ HOUSE = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-NUMBER = re.compile(r"[-−]?\d[\d,.]*(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"-?\d[\d,.]*(?:e[-+]?\d+)?")
 SECONDS_FOR_A_COMMAND = 60
 
 
@@ -201,14 +201,15 @@ ENTRIES = [
 
 @pytest.mark.parametrize(("page", "catalogue", "name"), ENTRIES, ids=[name for *_, name in ENTRIES])
 def test_registered_names_are_documented_with_options_and_defaults(page: str, catalogue: Catalogue, name: str) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (`[^`]*`|–) \|", section(page, name), flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (`[^`]*`) \|", section(page, name), flags=re.MULTILINE)
     documented = {option: default.strip("`") for option, default in rows}
     actual = {option: plain(value) for option, value in defaults(catalogue.factory(name)).items()}
     assert documented == actual
 
 
 def test_nothing_is_documented_that_does_not_exist() -> None:
-    for page, known in (("targets.md", set(TARGETS.entries)), ("methods.md", {*SAMPLERS.entries, *VARIATIONAL.entries})):
+    methods = {*SAMPLERS.entries, *VARIATIONAL.entries}
+    for page, known in (("targets.md", set(TARGETS.entries)), ("methods.md", methods)):
         named = set(re.findall(r"^#{2,3} `(\w+)`$", (HOUSE / "docs" / page).read_text("utf-8"), flags=re.MULTILINE))
         assert named == known
 
