@@ -20,6 +20,7 @@ import scipy
 from numba import float64, int64, types
 
 from targets import gmm_full, logistic_regression, reference
+from targets.gmm_full_kernels import SIZE
 from targets.gmm_posterior import gmm_posterior
 from targets.importance import laplace
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, empty, loop
@@ -259,7 +260,7 @@ def _logistic_regression(key: str) -> None:
 def _mixture(key: str, components: int) -> None:
     options = {**defaults(gmm_posterior), "model": "full", "components": components}
     target = gmm_full.without_truth(components, options["n"], options["separation"], options["seed"])
-    start = np.zeros((components, gmm_full.SIZE))
+    start = np.zeros((components, SIZE))
     start[:, 1:3] = gmm_full.centres(components, options["separation"])
     certify(key, target, options, start.ravel(), gmm_full.relabellings(components), seed=30 + components)
 
