@@ -54,7 +54,7 @@ def _method(entry: Entry, metrics: list[Metric]) -> dict[str, Any]:
     if not entry.has_evaluations:
         del made["cost"]["evaluations"]
     for metric in metrics:
-        errors = _aligned([run.error(metric) for run in runs])
+        errors = _aligned(runs, [run.error(metric) for run in runs])
         if not np.isfinite(errors).any():
             continue
         low, middle, high = (_quantile(errors, probability) for probability in (BAND[0], 0.5, BAND[1]))
@@ -72,7 +72,7 @@ def _method(entry: Entry, metrics: list[Metric]) -> dict[str, Any]:
 
 def _costs(runs: list[Run], axis: Axis, ledger: Ledger) -> list[float | None]:
     """Median cost of each checkpoint, made to grow: fewer seeds may reach the last ones."""
-    costs = _aligned([run.cost(axis, ledger) for run in runs], carry=False)
+    costs = _aligned(runs, [run.cost(axis, ledger) for run in runs], carry=False)
     counted = ~np.isnan(costs).all(axis=0)
     middle = np.full(costs.shape[1], math.nan)
     middle[counted] = np.nanmedian(costs[:, counted], axis=0)
@@ -80,10 +80,21 @@ def _costs(runs: list[Run], axis: Axis, ledger: Ledger) -> list[float | None]:
     return _shorts(middle, -math.inf)
 
 
-def _aligned(rows: list[Array], carry: bool = True) -> Array:
-    """Rows of unequal length as one array: the last value carried on, or NaN."""
-    length = max(map(len, rows))
-    return np.array([np.append(row, np.full(length - len(row), row[-1] if carry else math.nan)) for row in rows])
+def _aligned(runs: list[Run], rows: list[Array], carry: bool = True) -> Array:
+    """(runs, checkpoints) with the checkpoints of each phase side by side, from the phase's beginning on.
+
+    A run that has fewer of them than others carries its last value on within the phase, or has NaN.
+    """
+    phases = [[row[run.running == phase] for run, row in zip(runs, rows, strict=True)] for phase in (False, True)]
+    return np.concatenate([_padded(parts, carry) for parts in phases], axis=1)
+
+
+def _padded(parts: list[Array], carry: bool) -> Array:
+    length = max(map(len, parts))
+    padding = [part[-1] if carry and len(part) else math.nan for part in parts]
+    return np.array(
+        [np.append(part, np.full(length - len(part), pad)) for part, pad in zip(parts, padding, strict=True)]
+    )
 
 
 def _quantile(errors: Array, probability: float) -> Array:
@@ -94,7 +105,7 @@ def _quantile(errors: Array, probability: float) -> Array:
 
 
 def _floor(runs: list[Run], column: str) -> list[float | None] | None:
-    floors = _aligned([run.curves[column] for run in runs])
+    floors = _aligned(runs, [run.curves[column] for run in runs])
     if not (np.nan_to_num(floors, posinf=0.0) > 0).any():
         return None
     return _shorts(_quantile(floors, 0.5), SMALLEST)

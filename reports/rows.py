@@ -25,6 +25,8 @@ from reports.runs import (
 from reports.statistics import Interval, Outcome
 from reports.wording import bracket, count, duration, sentence, significant
 
+ROUNDING = 1e-9
+
 _VERDICTS = {
     Outcome.CROSSES: "mcmc",
     Outcome.FIRST: "mcmc",
@@ -104,16 +106,17 @@ def _row(answer: Answer) -> dict[str, Any]:
         "label": answer.metric.label,
         "formula": answer.metric.formula,
         "vi": answer.vi,
-        "floor": _value(answer.floor),
+        "floor": _value(answer.floor, answer.noise),
         "floor_sort": _sort(answer.floor.value),
         "settled": duration(answer.settled.value) if answer.vi else "",
         "settled_sort": _sort(answer.settled.value),
         "verdict": _VERDICTS.get(outcome, "none"),
         "cross": text_,
-        "cross_interval": bracket(found.cost, "seconds") if found and math.isfinite(at) else "",
+        "cross_by": answer.match.mcmc if answer.match and math.isfinite(at) else "",
+        "cross_interval": bracket(answer.match.found.cost, "seconds") if answer.match and math.isfinite(at) else "",
         "cross_sort": _sort(at),
         "sampler": answer.sampler,
-        "end": _value(answer.sampler_error),
+        "end": _value(answer.sampler_error, answer.noise),
         "end_sort": _sort(answer.sampler_error.value),
     }
 
@@ -122,12 +125,12 @@ def _sentence(answer: Answer) -> str:
     opening = f"{answer.question.capitalize()} ({answer.metric.label}): "
     if answer.vi is None:
         return opening + "no VI method gave an answer that counts."
-    settled = f"{answer.vi} settles at {_value(answer.floor)} after {duration(answer.settled.value)}. "
+    settled = f"{answer.vi} settles at {_value(answer.floor, answer.noise)} after {duration(answer.settled.value)}. "
     if answer.match is None:
         return opening + settled + "No sampler raced it."
     if answer.match.found.outcome is Outcome.CENSORED:
         closest = (
-            f" {answer.sampler} comes closest, with {_value(answer.sampler_error)} at the end."
+            f" {answer.sampler} comes closest, with {_value(answer.sampler_error, answer.noise)} at the end."
             if answer.sampler
             else ""
         )
@@ -155,14 +158,14 @@ def _chips(alarms: list[Alarm]) -> list[dict[str, str]]:
         "r_hat": ("R-hat", f"above {R_HAT_ALARM}: chains disagree"),
         "ess_min": ("ESS", f"below {ESS_ALARM:.0f}: too few effective draws"),
         "divergences": ("divergences", "after warm-up: the sampler left out a region"),
-        "failed": ("failed", "runs that failed"),
+        "failed": ("failed", "runs, shown below with the reason"),
     }
     chips = []
     for diagnostic, (name, meaning) in limits.items():
         fired = [alarm for alarm in alarms if alarm.diagnostic == diagnostic]
         if fired:
             named = ", ".join(f"{alarm.method} {alarm.text}" for alarm in fired)
-            chips.append({"name": f"{name} ({len(fired)})", "title": f"{meaning}: {named}"})
+            chips.append({"name": f"{name} ({len(fired)})", "title": f"{name} {meaning}: {named}"})
     return chips
 
 
@@ -235,8 +238,12 @@ def _provenance(cells: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     return [(name, values) for name, values in shown if values and values != [""]]
 
 
-def _value(interval: Interval) -> str:
-    return "" if math.isnan(interval.value) else significant(interval.value)
+def _value(interval: Interval, noise: float) -> str:
+    """An error; what is smaller than the reference's own error, or than rounding, is not told apart."""
+    if math.isnan(interval.value):
+        return ""
+    smallest = max(noise, ROUNDING)
+    return f"below {significant(smallest)}" if interval.value < smallest else significant(interval.value)
 
 
 def _sort(value: float) -> str:

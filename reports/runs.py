@@ -59,9 +59,9 @@ class Run:
         if self.cell["status"] == "failed":
             return self.cell["reason"] or "failed"
         if number(self.cell["r_hat"]) > R_HAT_LIMIT:
-            return f"R-hat {self.cell['r_hat']:.2f} is above {R_HAT_LIMIT}"
+            return f"R-hat above {R_HAT_LIMIT}"
         if number(self.cell["ess_min"]) < ESS_LIMIT:
-            return f"only {self.cell['ess_min']:.0f} effective draws"
+            return f"fewer than {ESS_LIMIT:.0f} effective draws"
         return ""
 
     def cost(self, axis: Axis, ledger: Ledger) -> Array:

@@ -13,6 +13,8 @@ def duration(seconds: float) -> str:
         return "unknown"
     if math.isinf(seconds):
         return BEYOND
+    if seconds == 0:
+        return "0"
     for limit, scale, unit in ((0.001, 1e6, "µs"), (0.1, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min")):
         if seconds < limit:
             return f"{significant(seconds * scale)} {unit}"

@@ -17,7 +17,7 @@ class Metric:
         log: whether its axis is logarithmic.
         formula: its definition; q is the approximation, p the target.
         source: where the definition comes from.
-        rate: the exponent with which independent draws lower it as they grow in number, None where it has none.
+        rate: the exponent with which independent draws bring it to its perfect value as they grow in number, or None.
         note: what its reader has to know, or ''.
     """
 
@@ -150,7 +150,8 @@ _LIST = (
         True,
         "sd_q / sd_p of the coordinate whose ratio has the largest |log|",
         "Giordano, Broderick & Jordan 2018 report such ratios",
-        note="Below one the answer is overconfident.",
+        -0.5,
+        "Below one the answer is overconfident.",
     ),
     Metric(
         "coverage_90",

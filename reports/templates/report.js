@@ -117,7 +117,7 @@
     const grid = { gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true };
     const merge = (axis) => ({ ...grid, ...axis, title: { text: "", standoff: 6, font: { size: 12 }, ...(axis || {}).title } });
     return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--text") },
-             margin: { l: 58, r: 12, t: 10, b: 46 }, showlegend: false, hovermode: "closest", hoverlabel: { namelength: -1 }, dragmode: wide() ? "zoom" : "pan",
+             margin: { l: 58, r: 12, t: 30, b: 46 }, showlegend: false, hovermode: "closest", hoverlabel: { namelength: -1 }, dragmode: wide() ? "zoom" : "pan",
              modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--quiet"), activecolor: css("--accent") },
              ...extra, xaxis: merge(extra.xaxis), yaxis: merge(extra.yaxis) };
   }
@@ -145,7 +145,9 @@
     if (logged && shown.length) {
       const values = shown.flatMap((each) => [...each.drawn.mid, ...each.drawn.low]).filter((v) => v > 0);
       const top = shown.flatMap((each) => [...each.drawn.mid, ...each.drawn.high]).filter((v) => v > 0);
-      const span = [Math.max(Math.min(...values), Math.max(...top) * 1e-9), Math.max(...top)].map(Math.log10);
+      const sampled = shown.filter((each) => each.method.kind === "mcmc").flatMap((each) => each.drawn.mid).filter((v) => v > 0);
+      const least = sampled.length ? Math.min(...sampled) * 1e-3 : Math.max(...top) * 1e-9; // what is exact leaves below
+      const span = [Math.max(Math.min(...values), least), Math.max(...top)].map(Math.log10);
       yaxis.range = [span[0] - 0.2, span[1] + 0.2];
       if (span[1] - span[0] > 1.2) yaxis.dtick = Math.ceil((span[1] - span[0]) / 8);
     }
@@ -159,7 +161,7 @@
     const show = (name, traces, extra) => {
       const any = traces.some((trace) => trace.y.some((v) => v !== null));
       plots[name].closest("figure").classList.toggle("hidden", !any);
-      if (any) figures.push([plots[name], traces, layout({ showlegend: true, legend: { orientation: "h", y: -0.25, yanchor: "top", font: { size: 11 } }, ...extra })]);
+      if (any) figures.push([plots[name], traces, layout({ showlegend: true, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 11 } }, margin: { l: 58, r: 12, t: 10, b: 30 }, ...extra })]);
     };
     if (!panel) { plots.divergences.closest("details").classList.add("hidden"); return; }
     const names = panel.methods.map((m) => escape(m.name));
@@ -168,7 +170,7 @@
     const divergences = [bar("kl_reverse", "KL(q || p)", "--vi-0", ""), bar("kl_forward", "KL(p || q)", "--mcmc-0", "/")];
     const values = divergences.flatMap((trace) => trace.y).filter((v) => v !== null);
     const low = Math.floor(Math.log10(Math.min(...values))) - 0.3;
-    show("divergences", divergences, { barmode: "group", yaxis: { type: "log", exponentformat: "power", title: { text: "nats" }, range: [low, Math.log10(Math.max(...values)) + 0.3] } });
+    show("divergences", divergences, { barmode: "group", yaxis: { type: "log", exponentformat: "power", title: { text: "nats" }, range: [low, Math.max(Math.log10(Math.max(...values)) + 0.3, low + 1.5)] } });
     const unit = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1, line: { color: css("--quiet"), width: 1.2, dash: "dash" } };
     const coordinates = panel.coordinates || [];
     const ratio = panel.methods.filter((m) => m.sd_ratio).map((m) => ({ x: m.sd_ratio.map((_, i) => coordinates[i] || String(i)), y: m.sd_ratio, mode: "markers", name: escape(m.name),
@@ -179,7 +181,7 @@
     if (panel.true_mode_masses && masses.length)
       masses.unshift({ type: "bar", x: panel.true_mode_masses.map((_, i) => `mode ${i + 1}`), y: panel.true_mode_masses, name: "truth", marker: { color: css("--text") }, hovertemplate: "%{x}: %{y:.3g}<extra>truth</extra>" });
     show("modes", masses, { barmode: "group", yaxis: { range: [0, 1], title: { text: "mass" } } });
-    for (const [place, traces, arranged] of figures) Plotly.react(place, traces, arranged, CONFIG); // once all know their width
+    for (const [place, traces, arranged] of figures) Plotly.react(place, traces, arranged, { ...CONFIG, displayModeBar: false }); // once all know their width
   }
 
   // ---- legend and findings in words --------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_every_target_method_and_failure_is_there(parsed: Tags, numbers: dict[st
         assert drawn == {name for name, e in methods.items() if any(len(r.running) for r in e.runs.values())}
         for name in methods:
             assert name in parsed.text
-    assert "needs a Gaussian target" in parsed.text and "R-hat 1.80 is above 1.1" in parsed.text
+    assert "needs a Gaussian target" in parsed.text and "cannot win: R-hat above 1.1 (seed 0, 1, 2)" in parsed.text
     for word in (
         "Provenance",
         "a processor, 2 cores, 8 GB",
