@@ -9,7 +9,7 @@ from scipy.linalg import hadamard, solve_triangular
 from targets.kernel import Matrix, Vector, aligned, empty, zeros
 from targets.target import Target
 from variational import descent
-from variational.gaussian import Gaussian
+from variational.gaussian import Gaussian, triangular
 
 QUADRATIC = 1e-3  # nats^2, or squared sd
 LARGEST_BLOCK = {True: 64, False: 512}  # pairs, for mean field and full rank; in more dimensions some noise stays
@@ -56,13 +56,6 @@ def merge(a: Gaussian, b: Gaussian) -> Gaussian:
     if a.diagonal:
         return Gaussian(0.5 * (a.mean + b.mean), np.sqrt(0.5 * (a.factor**2 + b.factor**2)))
     return Gaussian(0.5 * (a.mean + b.mean), 0.5 * (a.factor + b.factor))
-
-
-def _triangular(factor: Matrix) -> Matrix:
-    """The lower triangular factor, with positive diagonal, of factor factor^T."""
-    upper = np.linalg.qr(factor.T, mode="r")
-    signs = np.where(np.diagonal(upper) < 0, -1.0, 1.0)
-    return np.ascontiguousarray((signs[:, None] * upper).T)
 
 
 @dataclass
@@ -150,7 +143,7 @@ class State:
 
     def current(self) -> Gaussian:
         """The last iterate."""
-        return Gaussian(self.mean.copy(), np.exp(self.scale) if self.diagonal else _triangular(self.scale))
+        return Gaussian(self.mean.copy(), np.exp(self.scale) if self.diagonal else triangular(self.scale))
 
     def average(self) -> Average:
         """The average over the window so far."""
@@ -158,7 +151,7 @@ class State:
         shift, square = self.sums[descent.MEANS] / n, self.sums[descent.MEAN_SQUARES] / n
         log, log_square = self.sums[descent.LOGS] / n, self.sums[descent.LOG_SQUARES] / n
         mean = self.sums[descent.ANCHOR] + shift
-        factor = np.sqrt(self.sums[descent.VARIANCES] / n) if self.diagonal else _triangular(self.factors / n)
+        factor = np.sqrt(self.sums[descent.VARIANCES] / n) if self.diagonal else triangular(self.factors / n)
         q = Gaussian(mean, factor)
         spread = float(np.max((square - shift**2) / q.variance))
         count, rise, rise_square, level = self.heights

@@ -89,9 +89,17 @@ class Gaussian:
         offset = np.atleast_2d(x) - self.mean
         if self.diagonal:
             return np.asarray(offset / self.factor)
-        return np.asarray(solve_triangular(self.factor, offset.T, lower=True, check_finite=False).T)
+        inverse = solve_triangular(self.factor, np.eye(self.dim), lower=True, check_finite=False)
+        return np.asarray(offset @ inverse.T)  # one matrix product is many times faster than a solve for each point
 
     def log_density(self, x: Matrix) -> Vector:
         """(n,) normalised log densities at the points x (n, dim)."""
         z = self.standardise(x)
         return np.asarray(-0.5 * (np.einsum("ij,ij->i", z, z) + self.dim * LOG_TWO_PI) - self.half_log_determinant)
+
+
+def triangular(factor: Matrix) -> Matrix:
+    """The lower triangular factor, with positive diagonal, of factor factor^T."""
+    upper = np.linalg.qr(factor.T, mode="r")
+    signs = np.where(np.diagonal(upper) < 0, -1.0, 1.0)
+    return np.ascontiguousarray((signs[:, None] * upper).T)

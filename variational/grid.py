@@ -16,6 +16,8 @@ from variational.evaluation import log_densities
 NEGLIGIBLE = -40.0  # log density relative to the largest, below which a face of the box is empty
 FIRST = {1: 129, 2: 65}  # nodes an axis
 LIMIT = {1: 2**16 + 1, 2: 1025}
+HOPELESS = 0.3  # change in sd at the last but one refinement from which the last will not converge either
+GROWTHS = 20  # of the box, before tails are called heavy
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def support(target: Target, centre: Vector, scale: Vector, work: Work | None = N
     """
     low, high = centre - 8 * scale, centre + 8 * scale
     looked = False
-    for _ in range(60):
+    for _ in range(GROWTHS):
         nodes = FIRST[target.dim]
         grid = tabulate(target, low, high, nodes, work)
         if grid is None:
@@ -128,7 +130,10 @@ def integrate(
         sd = np.sqrt(np.diagonal(fine.covariance))
         shift = np.abs(fine.mean - coarse.mean) / sd
         spread = np.abs(fine.covariance - coarse.covariance) / np.outer(sd, sd)
-        if max(shift.max(), spread.max()) <= tolerance:
+        change = max(float(shift.max()), float(spread.max()))
+        if change <= tolerance:
             return fine
+        if change > HOPELESS and 4 * nodes > LIMIT[target.dim]:
+            return None
         coarse = fine
     return None

@@ -120,7 +120,7 @@ def climb(  # type: ignore[no-untyped-def]
             x[i] = trial[i]
             gradient[i] = trial_gradient[i]
         value = new
-        if curvature > 1e-12 * slope * length:
+        if curvature > max(1e-12 * slope * length, 1e-280):
             inner[history + k] = 1.0 / curvature
             scale = curvature / squared
             updates += 1
@@ -168,21 +168,21 @@ def find_mode(
         target.kernel, target.data, x, gradient, *scratch, steps, changes, inner, value, limit, tolerance
     )
     work.gradient_evaluations += calls
-    return Mode(outcome, x, gradient, _scale(steps, changes, updates, gradient), left)
+    return Mode(outcome, x, gradient, _scale(steps, changes, inner[HISTORY:], updates, gradient), left)
 
 
-def _scale(steps: Matrix, changes: Matrix, updates: int, gradient: Vector) -> Vector:
-    """Root of the diagonal of the limited-memory inverse Hessian, (dim,)."""
+def _scale(steps: Matrix, changes: Matrix, weights: Vector, updates: int, gradient: Vector) -> Vector:
+    """Root of the diagonal of the limited-memory inverse Hessian, (dim,); `weights` are 1 / (step . change)."""
     if updates == 0:
-        return np.full(len(gradient), 1 / max(float(np.linalg.norm(gradient)), 1e-300))
+        return np.full(len(gradient), 1 / max(float(np.linalg.norm(gradient)), 1e-100))
     order = [(updates - 1 - back) % HISTORY for back in range(min(updates, HISTORY))]
     newest = order[0]
-    first = float(steps[newest] @ changes[newest]) / float(changes[newest] @ changes[newest])
+    first = 1 / max(float(weights[newest]) * float(changes[newest] @ changes[newest]), 1e-200)
     # H+ = (I - r s y') H (I - r y s') + r s s'; only the columns that the pairs touch are kept: H = first I + U M U'
     pairs = np.vstack([steps, changes])
     inside = np.zeros((2 * HISTORY, 2 * HISTORY))
     for k in reversed(order):
-        weight = 1 / float(steps[k] @ changes[k])
+        weight = float(weights[k])
         product = inside @ (pairs @ changes[k])
         product[HISTORY + k] += first  # H y, in coordinates of the pairs
         unit = np.eye(2 * HISTORY)[k]
