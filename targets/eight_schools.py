@@ -154,7 +154,7 @@ def _given_tau(log_tau: Vector) -> tuple[Vector, Vector, Vector]:
 
 def _truth(raw: bool) -> Truth:
     # the tails fall as tau to the left and as tau^-9 to the right; tau^4 is to be integrated too
-    grid = Grid(lambda u: _given_tau(u[:, 0])[0], np.array([-45.0]), np.array([15.0]), (12001,))
+    grid = Grid(lambda u: _given_tau(u[:, 0])[0], np.array([-45.0]), np.array([15.0]), (3001,))
     u, (_, mu, mu_sd) = grid.nodes, _given_tau(grid.nodes[:, 0])
     mu, mu_sd, tau = mu[:, None], mu_sd[:, None], np.exp(u)
     spread = ERROR**2 + tau**2
