@@ -17,9 +17,9 @@ def bent(x, gradient, data):  # type: ignore[no-untyped-def]
     first = x[0]
     residual = x[1] - curvature * (first * first - variance)
     total = 0.0
-    for i in range(2, x.shape[0]):
-        value = x[i]
-        gradient[i] = -value
+    for i in range(x.shape[0] - 2):  # a range that starts elsewhere than at 0 or 1 is compiled to ten times slower code
+        value = x[i + 2]
+        gradient[i + 2] = -value
         total += value * value
     gradient[0] = first * (2.0 * curvature * residual - precision)
     gradient[1] = -residual
@@ -31,8 +31,8 @@ def bent_density(x, data):  # type: ignore[no-untyped-def]
     """As `bent`."""
     residual = x[1] - data[0, 2] * (x[0] * x[0] - data[0, 1])
     total = data[0, 0] * x[0] * x[0] + residual * residual
-    for i in range(2, x.shape[0]):
-        total += x[i] * x[i]
+    for i in range(x.shape[0] - 2):
+        total += x[i + 2] * x[i + 2]
     return -0.5 * total
 
 

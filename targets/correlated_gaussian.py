@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from targets import dense_gaussian
 from targets.kernel import Density, Kernel, Matrix, data_matrix, density, kernel
 from targets.options import require
 from targets.target import GaussianStructure, Target
@@ -74,35 +75,6 @@ def equicorrelated_density(x, data):  # type: ignore[no-untyped-def]
     for i in range(dim):
         total += (x[i] - level) * (x[i] - level)
     return -0.5 * (data[0, 2] * total + dim * data[0, 1] * (level - data[0, 0]) * (level - data[0, 0]))
-
-
-@kernel
-def dense(x, gradient, data):  # type: ignore[no-untyped-def]
-    """Rows 0..dim-1: the precision. Row dim: the mean, repeated."""
-    dim = x.shape[0]
-    mean = data[dim, 0]
-    total = 0.0
-    for i in range(dim):
-        product = 0.0
-        for j in range(dim):
-            product += data[i, j] * (x[j] - mean)
-        gradient[i] = -product
-        total += product * (x[i] - mean)
-    return -0.5 * total
-
-
-@density
-def dense_density(x, data):  # type: ignore[no-untyped-def]
-    """As `dense`."""
-    dim = x.shape[0]
-    mean = data[dim, 0]
-    total = 0.0
-    for i in range(dim):
-        product = 0.0
-        for j in range(i):
-            product += data[i, j] * (x[j] - mean)
-        total += (2.0 * product + data[i, i] * (x[i] - mean)) * (x[i] - mean)
-    return -0.5 * total
 
 
 def correlated_gaussian(
@@ -207,8 +179,8 @@ def _rotated(dim: int, condition: float, mean: float, seed: int) -> Target:
         return np.asarray(rng.standard_normal((n, dim)) @ factor.T + mean)
 
     return _target(
-        (dense, dense_density),
-        np.vstack([precision, np.full(dim, mean)]),
+        dense_gaussian.kernels(dim),
+        dense_gaussian.data(precision, mean),
         GaussianStructure(np.full(dim, mean), precision),
         (rotation * lengths) @ rotation.T,
         float(np.log(lengths).sum()),
