@@ -110,10 +110,11 @@ def test_numba_still_has_what_the_locator_stands_on() -> None:
     base = caching.UserProvidedCacheLocator
     for name in ("get_suitable_cache_subpath", "ensure_cache_path", "get_cache_path", "get_disambiguator"):
         assert callable(getattr(base, name)), name
-    assert cache.Locator is caching.CacheImpl._locator_classes[0]
-    here = caching.CacheImpl._locator_classes[:]
+    classes: list[Any] = caching.CacheImpl._locator_classes
+    assert classes[0] is cache.Locator
+    before = classes[:]
     cache.install()
-    assert caching.CacheImpl._locator_classes == here
+    assert caching.CacheImpl._locator_classes == before
 
 
 def test_only_our_files_are_served() -> None:
