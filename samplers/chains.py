@@ -1,10 +1,11 @@
 """The driver: several chains of one kind, advanced round by round through warm-up and beyond."""
 
 import math
+from typing import Any
 
 import numpy as np
 
-from samplers.chain import Tally
+from samplers.chain import tallies
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
 from samplers.transition import Transition, Tuning
@@ -51,17 +52,18 @@ class ChainsRun:
         self._start(initial)
 
     def _start(self, initial: Initial) -> None:
+        self.counters = tallies(len(self.rngs))
         try:
             scale = initial.scale()
-            self.chains, self.counters = place(
-                self.target, self.rngs, initial, self.transition.uses_density(self.target)
-            )
+            gradient_free = self.transition.uses_density(self.target)
+            self.chains = place(self.target, self.rngs, initial, self.counters, gradient_free)
         except StartError as error:
             self._fail(str(error))
+            self._count()
             return
         self.tuning = Tuning(first_scale(self.chains) if scale is None else scale, initial.dense)
         self.transition.begin(self.target, self.rngs, self.chains, self.counters, self.tuning)
-        self.before: Tally = self.counters.copy()  # at the beginning of the window, and then of the phase
+        self.before = self.counters.copy()  # at the beginning of the window, and then of the phase
         self._count()
 
     def _fail(self, reason: str) -> None:
@@ -171,12 +173,13 @@ class ChainsRun:
             "ess_min": ess,
         }
 
-    def __getstate__(self) -> dict[str, object]:
-        state = self.__dict__.copy()
-        state["values"] = self.values[:, : self.done].copy()
-        return state
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "values": (self.values.shape, self.values[:, : self.done].copy())}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shape, filled = state.pop("values")
         self.__dict__.update(state)
+        self.values = empty(*shape)
+        self.values[:, : self.done] = filled
         if self.status is Status.RUNNING:
             self.chains = [type(chain)(*(aligned(vector) for vector in chain)) for chain in self.chains]

@@ -78,7 +78,7 @@ class HMC:
     def learn(self, values: Values, tuning: Tuning) -> None:
         """Learn scale and path: a quarter of the period of the widest direction left after scaling."""
         if not tuning.kept:
-            tuning.scale = standard_deviations(values)
+            tuning.scale = standard_deviations(values, tuning.scale)
         tuning.most = self.max_leapfrogs
         if self.path is None:
             tuning.path = 0.5 * math.pi * math.sqrt(max(largest_variance(values, tuning.scale), 1e-2))

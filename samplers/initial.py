@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.chain import Chain, Tally, chain_at, tallies
+from samplers.chain import Chain, Tally, chain_at
 from targets.kernel import Matrix, Vector, aligned, failures, raise_failure, zeros
 from targets.options import require
 from targets.target import Target
@@ -84,16 +84,15 @@ def evaluate(target: Target, position: Vector, gradient: Vector | None) -> float
 
 
 def place(
-    target: Target, rngs: list[np.random.Generator], initial: Initial, gradient_free: bool
-) -> tuple[list[Chain], Tally]:
-    """Chains at points where density and gradient are finite, and their counters, these evaluations included.
+    target: Target, rngs: list[np.random.Generator], initial: Initial, counters: Tally, gradient_free: bool
+) -> list[Chain]:
+    """Chains at points where density and gradient are finite; density and evaluations go to `counters`.
 
     With `gradient_free` the density alone is looked at, and the gradients are zero.
 
     Raises:
         StartError: a given point has no finite density and gradient, or none was found in `TRIES` draws.
     """
-    counters = tallies(len(rngs))
     chains = []
     for c, rng in enumerate(rngs):
         given = None if initial.positions is None else initial.positions[c]
@@ -108,4 +107,4 @@ def place(
             where = f"in {TRIES} starting points drawn" if given is None else "at the starting point given"
             raise StartError(f"no finite log density and gradient {where} for chain {c}")
         chains.append(chain_at(position, gradient))
-    return chains, counters
+    return chains

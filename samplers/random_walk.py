@@ -23,7 +23,7 @@ class RandomWalk:
     thin: int | None
 
     def usual_warmup(self, kept: bool) -> int:
-        return 500 if kept else 1000
+        return 250 if kept else 1000
 
     def uses_density(self, target: Target) -> bool:
         return target.log_density is not None
@@ -74,7 +74,7 @@ class RandomWalk:
 
     def learn(self, values: Values, tuning: Tuning) -> None:
         if not tuning.kept:
-            tuning.scale = standard_deviations(values)
+            tuning.scale = standard_deviations(values, tuning.scale)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         return float(self.stride(target))

@@ -36,12 +36,16 @@ def first_scale(chains: list[Chain]) -> Vector:
     return aligned(np.where(np.isfinite(guess) & (guess > 0.0), guess, 1.0))
 
 
-def standard_deviations(values: Values) -> Vector:
-    """(dim,) pooled over the draws (chains, n, dim), the variances shrunk towards 1e-3 as Stan does."""
+def standard_deviations(values: Values, before: Vector) -> Vector:
+    """(dim,) pooled over the draws (chains, n, dim), shrunk towards those of the window `before`.
+
+    The weights are Stan's, n to 5, but of logarithms, and not towards a constant: the result has no unit of its own.
+    """
     flat = values.reshape(-1, values.shape[2])
     n = len(flat)
-    variances = flat.var(axis=0) * (n / (n + 5.0)) + 1e-3 * (5.0 / (n + 5.0))
-    return aligned(np.sqrt(variances))
+    variances = flat.var(axis=0)
+    known = np.where(variances > 0.0, variances, before**2)
+    return aligned(np.exp((n * np.log(known) + 5.0 * np.log(before**2)) / (2.0 * (n + 5.0))))
 
 
 def largest_variance(values: Values, scale: Values) -> float:

@@ -1,0 +1,236 @@
+"""Laws of every registered sampler.
+
+Statistical laws are seeded. Moments are compared with the truth at five standard errors as the chains' own effective
+sample size gives them: a right sampler fails about once in 1e5 runs (20 moments), and a bias of 0.25 standard
+deviations is found with probability above 0.99 at the 400 effective draws that are asked for.
+"""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import samplers
+import targets
+from samplers.chains import ChainsRun
+from samplers.draws import Draws
+from targets.plain import counting, from_python
+from targets.protocols import Phase, Status
+
+NAMES = samplers.names()
+SHORT = {"num_warmup": 60}
+Name = pytest.mark.parametrize("name", NAMES)
+
+
+def advanced(run: ChainsRun, work: int, slices: int = 1_000_000) -> ChainsRun:
+    """The run after at least so much work in all, taken in slices."""
+    while run.status is Status.RUNNING and run.work.total < work:
+        run.advance(min(slices, work - run.work.total))
+    return run
+
+
+def warmed(run: ChainsRun) -> ChainsRun:
+    while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
+        run.advance(1_000_000)
+    return run
+
+
+@pytest.fixture(scope="module")
+def gaussian() -> targets.Target:
+    return targets.load("correlated_gaussian", dim=5, rho=0.6, mean=2.0)
+
+
+@Name
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("correlated_gaussian", {"dim": 1, "mean": -3.0}),
+        ("correlated_gaussian", {"dim": 5, "rho": 0.6, "mean": 2.0}),
+        ("correlated_gaussian", {"dim": 8, "structure": "rotated", "condition": 20.0}),
+        ("student_t", {"dim": 2, "df": 9.0}),
+    ],
+)
+def test_moments_agree_with_the_truth(name: str, target: str, options: dict[str, Any]) -> None:
+    found = targets.load(target, **options)
+    assert found.truth is not None
+    moments = found.truth.moments
+    draws = samplers.sample(found, name, num_samples=6000, seed=3)
+    assert np.max(draws.r_hat) < 1.02
+    squares = Draws((draws.values - moments.mean) ** 2)
+    assert np.min([draws.ess_bulk, squares.ess_bulk]) > 400
+    z = (draws.mean - moments.mean) / np.sqrt(moments.variance / draws.ess_bulk)
+    assert np.max(np.abs(z)) < 5
+    z = (squares.mean - moments.variance) / np.sqrt(moments.variance_of_centred_square / squares.ess_bulk)
+    assert np.max(np.abs(z)) < 5
+
+
+@Name
+def test_the_same_seed_gives_the_same_draws_and_another_seed_others(name: str, gaussian: targets.Target) -> None:
+    runs = [advanced(samplers.method(name, **SHORT).start(gaussian, seed), 20_000).draws for seed in (1, 1, 2)]
+    assert np.array_equal(runs[0], runs[1])
+    n = min(runs[0].shape[1], runs[2].shape[1])
+    assert not np.any(runs[0][:, :n] == runs[2][:, :n])
+
+
+@Name
+def test_chains_are_independent(name: str, gaussian: targets.Target) -> None:
+    """Correlation between two chains of about 2000 effective draws: 0.15 is over six standard errors."""
+    draws = samplers.sample(gaussian, name, num_samples=6000, num_chains=3, seed=5).values[:, :, 0]
+    assert np.max(np.abs(np.corrcoef(draws) - np.eye(3))) < 0.15
+
+
+@Name
+@pytest.mark.parametrize("slices", [1, 777])
+def test_results_do_not_depend_on_how_the_work_is_cut(name: str, slices: int, gaussian: targets.Target) -> None:
+    whole = advanced(samplers.method(name, **SHORT).start(gaussian, 4), 20_000)
+    cut = advanced(samplers.method(name, **SHORT).start(gaussian, 4), 20_000, slices)
+    assert whole.phase is Phase.RUN
+    assert whole.work == cut.work
+    assert np.array_equal(whole.draws, cut.draws)
+    assert whole.diagnostics() == cut.diagnostics()
+
+
+@Name
+@pytest.mark.parametrize("before", [0, 300, 12_000])
+def test_a_pickled_run_resumes_with_the_same_bits(name: str, before: int, gaussian: targets.Target) -> None:
+    run = advanced(samplers.method(name, **SHORT).start(gaussian, 6), before)
+    resumed = advanced(pickle.loads(pickle.dumps(run)), 20_000)
+    advanced(run, 20_000)
+    assert run.work == resumed.work
+    assert np.array_equal(run.draws, resumed.draws)
+
+
+@Name
+def test_advance_stops_where_warm_up_ends(name: str, gaussian: targets.Target) -> None:
+    run = samplers.method(name, **SHORT).start(gaussian, 7)
+    run.advance(10_000_000)
+    assert run.phase is Phase.RUN
+    assert run.approximation() is None
+    assert run.diagnostics() == {}
+
+
+@Name
+def test_adaptation_is_frozen_after_warm_up(name: str, gaussian: targets.Target) -> None:
+    run = warmed(samplers.method(name, **SHORT).start(gaussian, 8))
+    steps, scale, path = run.counters["log_step"].copy(), run.tuning.scale.copy(), run.tuning.path
+    advanced(run, run.work.total + 20_000)
+    assert np.array_equal(run.counters["log_step"], steps)
+    assert np.array_equal(run.tuning.scale, scale)
+    assert run.tuning.path == path
+
+
+@Name
+def test_an_approximation_stays_what_it_is(name: str, gaussian: targets.Target) -> None:
+    run = samplers.method(name, **SHORT).start(gaussian, 9)
+    run.advance(200)
+    early = run.approximation()
+    warmed(run)
+    advanced(run, run.work.total + 2_000)
+    late = run.approximation()
+    assert early is not None
+    assert late is not None
+    copies = early.values.copy(), late.values.copy()
+    advanced(run, run.work.total + 30_000)
+    assert np.array_equal(early.values, copies[0])
+    assert np.array_equal(late.values, copies[1])
+
+
+@Name
+@pytest.mark.parametrize("target", ["correlated_gaussian", "banana"])
+def test_evaluations_are_counted_exactly(name: str, target: str) -> None:
+    plain = targets.load(target)
+    counted, counter = counting(plain)
+    run = samplers.method(name, num_warmup=30).start(counted, 1)
+    assert (run.work.gradient_evaluations, run.work.density_evaluations) == (counter.gradients, counter.densities)
+    same = samplers.method(name, num_warmup=30).start(plain, 1)
+    for work in (50, 500, 5000):
+        advanced(run, work)
+        advanced(same, work)
+        assert (run.work.gradient_evaluations, run.work.density_evaluations) == (counter.gradients, counter.densities)
+        assert run.work == same.work
+    assert np.array_equal(run.draws, same.draws)
+
+
+@Name
+def test_a_density_that_is_nowhere_finite_fails_with_its_reason(name: str) -> None:
+    nowhere = from_python(lambda x: (-np.inf, np.zeros_like(x)), 2)
+    run = samplers.method(name).start(nowhere, 1)
+    assert run.status is Status.FAILED
+    assert run.reason == "no finite log density and gradient in 100 starting points drawn for chain 0"
+    assert run.work.total == 100
+    run.advance(1000)
+    assert run.work.total == 100
+    assert run.approximation() is None
+    with pytest.raises(samplers.SamplingError, match="no finite log density"):
+        samplers.sample(nowhere, name)
+
+
+@Name
+def test_a_density_without_width_fails_with_its_reason(name: str) -> None:
+    """A target that is finite at one point alone: every proposal is rejected and the step size collapses."""
+
+    def spike(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return (0.0 if np.all(x == 1.0) else -np.inf), np.zeros_like(x)
+
+    target = from_python(spike, 2, initial=lambda _: np.ones(2))
+    run = warmed(samplers.method(name, **SHORT).start(target, 1))
+    assert run.status is Status.FAILED
+    assert "step size" in run.reason or "rejected every proposal" in run.reason
+
+
+@Name
+def test_exceptions_of_plain_python_come_out(name: str) -> None:
+    def broken(x: np.ndarray) -> tuple[float, np.ndarray]:
+        raise ZeroDivisionError("of mine")
+
+    with pytest.raises(ZeroDivisionError, match="of mine"):
+        samplers.method(name).start(from_python(broken, 2), 1)
+
+
+@Name
+def test_starting_points_are_kept_and_shapes_are_checked(name: str, gaussian: targets.Target) -> None:
+    positions = np.arange(20.0).reshape(4, 5) / 10
+    run = samplers.method(name).start(gaussian, 1, samplers.Initial(positions))
+    assert np.array_equal([chain.position for chain in run.chains], positions)
+    for wrong in (samplers.Initial(positions[:2]), samplers.Initial(metric=np.ones(3))):
+        with pytest.raises(targets.UsageError, match="not accepted"):
+            samplers.method(name).start(gaussian, 1, wrong)
+    far = samplers.method(name).start(gaussian, 1, samplers.Initial(np.full((4, 5), np.inf)))
+    assert far.status is Status.FAILED
+    assert far.reason == "no finite log density and gradient at the starting point given for chain 0"
+
+
+@Name
+def test_a_metric_that_is_not_one_fails_with_its_reason(name: str, gaussian: targets.Target) -> None:
+    for metric in (np.zeros(5), -np.eye(5), np.full((5, 5), np.nan), np.full(5, np.inf), np.ones((5, 5))):
+        run = samplers.method(name).start(gaussian, 1, samplers.Initial(metric=metric))
+        assert run.status is Status.FAILED
+        assert run.reason == "the initial metric is not positive definite"
+
+
+@Name
+def test_a_given_covariance_is_kept_and_warm_up_is_short(name: str) -> None:
+    target = targets.load("correlated_gaussian", dim=20, structure="rotated", condition=1000.0)
+    assert target.truth is not None
+    covariance = target.truth.moments.covariance
+    cold = warmed(samplers.method(name).start(target, 1))
+    warm = warmed(samplers.method(name).start(target, 1, samplers.Initial(target.truth.draws(4, 1), covariance)))
+    assert warm.status is Status.RUNNING
+    assert warm.work.total < cold.work.total / 3
+    assert np.allclose(warm.tuning.scale @ warm.tuning.scale.T, covariance)
+    advanced(warm, warm.work.total + 20_000)
+    advanced(cold, cold.work.total + 20_000)
+    assert warm.diagnostics()["ess_min"] > 4 * cold.diagnostics()["ess_min"]
+
+
+@Name
+def test_options_are_checked(name: str) -> None:
+    for options in ({"num_chains": 0}, {"num_warmup": 3}, {"no_such": 1}):
+        with pytest.raises(targets.UsageError):
+            samplers.method(name, **options)
+    method = samplers.method(name, num_chains=2)
+    assert method.label == f"{name}[num_chains=2]"
+    assert method.changed == ("num_chains",)
+    assert "mcmc" in method.tags
+    assert samplers.method(name).label == name

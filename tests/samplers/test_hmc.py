@@ -1,0 +1,109 @@
+"""What HMC learns in warm-up, and that its error falls as theory says."""
+
+import numpy as np
+import pytest
+
+import samplers
+import targets
+from samplers.chain import chain_at
+from samplers.warmup import first_scale, largest_variance, window_ends
+from targets.protocols import Phase
+
+
+def warmed(target: targets.Target, seed: int, **options: object) -> samplers.chains.ChainsRun:
+    run = samplers.method("hmc", **options).start(target, seed)
+    while run.phase is Phase.WARMUP:
+        run.advance(1_000_000)
+    return run
+
+
+@pytest.mark.parametrize("goal", [0.7, 0.8, 0.9])
+@pytest.mark.parametrize("structure", ["ar1", "rotated"])
+def test_the_step_size_accepts_what_is_asked_for(goal: float, structure: str) -> None:
+    """Within 0.07, over six seeds, whose acceptance varies by 0.02. Averaging noisy steps leaves them a bit short."""
+    target = targets.load("correlated_gaussian", dim=20, structure=structure)
+    found = []
+    for seed in range(6):
+        run = warmed(target, seed, target_accept=goal)
+        run.advance(20_000)
+        found.append(run.diagnostics()["accept"])
+    assert np.mean(found) == pytest.approx(goal, abs=0.07)
+
+
+def test_scale_and_path_are_learned() -> None:
+    """Independent coordinates of very different widths: the scale is their sd, and the path a quarter of a period."""
+    sd = np.logspace(-3, 3, 7)
+    target = targets.load("correlated_gaussian", dim=7, rho=0.0)
+    assert target.truth is not None
+
+    def stretched(x: np.ndarray) -> tuple[float, np.ndarray]:
+        return float(-0.5 * np.sum((x / sd) ** 2)), -x / sd**2
+
+    run = warmed(targets.plain.from_python(stretched, 7), 1)
+    assert np.allclose(run.tuning.scale, sd, rtol=0.2)  # over 600 draws: a relative standard error of 0.03
+    assert run.tuning.path == pytest.approx(np.pi / 2, rel=0.15)
+
+
+def test_the_first_scale_is_exact_on_independent_gaussians() -> None:
+    sd = np.array([1e-4, 1.0, 1e3])
+    points = np.random.default_rng(1).uniform(-2, 2, (4, 3))
+    assert np.allclose(first_scale([chain_at(x, -x / sd**2) for x in points]), sd)
+    assert np.array_equal(first_scale([chain_at(points[0], points[0])] * 2), np.ones(3))
+    assert np.array_equal(first_scale([chain_at(x, np.zeros(3)) for x in points]), np.ones(3))
+
+
+@pytest.mark.parametrize("dim", [10, 400])
+def test_the_largest_variance_is_not_inflated_by_dimension(dim: int) -> None:
+    """The largest eigenvalue of a sample covariance of 400 draws in 400 dimensions would be 4, not 1."""
+    values = np.random.default_rng(2).standard_normal((4, 100, dim))
+    assert largest_variance(values, np.ones(dim)) == pytest.approx(1.0, abs=0.3)
+    values[..., 3] *= 5.0
+    assert largest_variance(values, np.ones(dim)) == pytest.approx(25.0, rel=0.3)
+    assert largest_variance(values, np.diag([1.0] * 3 + [5.0] + [1.0] * (dim - 4))) == pytest.approx(1.0, abs=0.3)
+
+
+def test_windows_end_where_warm_up_ends() -> None:
+    for length in (20, 33, 400, 1000):
+        for kept in (False, True):
+            ends = window_ends(length, kept)
+            assert ends[-1] == length
+            assert ends == sorted(set(ends))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("funnel", {"dim": 10}), ("correlated_gaussian", {"dim": 20, "structure": "rotated", "condition": 30.0})],
+)
+def test_the_error_falls_with_the_square_root_of_the_work(name: str, options: dict[str, object]) -> None:
+    """Log-log slope of the RMS error over 24 seeds x coordinates, from 2000 to 100,000 gradients: -1/2 to 0.1.
+
+    The slope's standard error over seeds is 0.02, so that a right sampler fails once in 1e6 runs. A bias of 0.03
+    standard deviations would flatten it beyond the bound.
+    """
+    target = targets.load(name, **options)
+    assert target.truth is not None
+    moments = target.truth.moments
+    goals = np.geomspace(2_000, 100_000, 8)
+    errors = np.zeros((24, len(goals)))
+    work = np.zeros_like(errors)
+    for seed in range(24):
+        run = warmed(target, seed)
+        warm = run.work.total
+        for k, goal in enumerate(goals):
+            run.advance(int(goal) - (run.work.total - warm))
+            draws = run.approximation()
+            assert draws is not None
+            errors[seed, k] = np.mean((draws.mean - moments.mean) ** 2 / moments.variance)
+            work[seed, k] = run.work.total - warm
+    slope = np.polyfit(np.log(work.mean(axis=0)), 0.5 * np.log(errors.mean(axis=0)), 1)[0]
+    assert slope == pytest.approx(-0.5, abs=0.1)
+
+
+def test_bad_options_are_refused() -> None:
+    for bad in ({"target_accept": 1.0}, {"path": -1.0}, {"jitter": 2.0}, {"max_leapfrogs": 0}):
+        with pytest.raises(targets.UsageError, match="not accepted"):
+            samplers.method("hmc", **bad)
+    with pytest.raises(targets.UsageError, match="not accepted"):
+        samplers.method("random_walk", thin=0)
+    with pytest.raises(targets.UsageError, match="did you mean hmc"):
+        samplers.method("hcm")
