@@ -5,6 +5,8 @@ from targets.gmm_means import gmm_means
 from targets.options import defaults, require
 from targets.target import Target
 
+WIDEST = 20.0  # separation; the prior on the means has a standard deviation of 5
+
 
 def gmm_posterior(
     *, model: str = "means", components: int = 2, n: int = 100, separation: float = 5.0, seed: int = 0
@@ -23,7 +25,10 @@ def gmm_posterior(
         UsageError: an option is not accepted.
     """
     require(model in ("means", "full"), f"gmm_posterior: model={model!r} is not accepted; it takes 'means' or 'full'")
-    require(separation >= 0, f"gmm_posterior: separation={separation:g} is not accepted; it takes 0 or more")
+    require(
+        0 <= separation <= WIDEST,
+        f"gmm_posterior: separation={separation:g} is not accepted; it takes 0 to {WIDEST:g}",
+    )
     if model == "means":
         require(components == 2, f"gmm_posterior: components={components} is not accepted; model='means' takes 2")
         return gmm_means(n, separation, seed)
