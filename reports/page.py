@@ -91,9 +91,8 @@ def _looks(results: "Results") -> dict[str, dict[str, Any]]:
     """Kind and number of each method: the same colour and symbol all over the report."""
     seen: Counter[str] = Counter()
     looks: dict[str, dict[str, Any]] = {}
-    known = {name: entry for methods in results.entries.values() for name, entry in methods.items() if entry.runs}
-    skipped = {name: entry for methods in results.entries.values() for name, entry in methods.items()}
-    for name, entry in sorted((skipped | known).items()):
+    entries = {name: entry for methods in results.entries.values() for name, entry in methods.items()}
+    for name, entry in sorted(entries.items()):
         looks[name] = {"kind": entry.kind, "index": seen[entry.kind], "warm": entry.warm_start}
         seen[entry.kind] += 1
     return looks

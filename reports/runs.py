@@ -97,22 +97,24 @@ class Run:
 
 @dataclass(frozen=True)
 class Entry:
-    """One method on one target: its runs by seed, and the cells that were skipped."""
+    """One method on one target: its runs by seed.
+
+    Attributes:
+        target, method: their SPECs.
+        tags: what the records say of the method on any target; 'oracle' too where they mark it so.
+        skipped: the reason why it was skipped, or ''.
+    """
 
     target: str
     method: str
+    tags: frozenset[str]
     runs: dict[int, Run]
-    skipped: str = ""  # the reason
-
-    @property
-    def tags(self) -> frozenset[str]:
-        """Tags of the method."""
-        return frozenset(word for run in self.runs.values() for word in (text(run.cell["method_tags"])).split())
+    skipped: str = ""
 
     @property
     def oracle(self) -> bool:
         """Whether it uses the answer."""
-        return any(bool(run.cell["oracle"]) for run in self.runs.values()) or "oracle" in self.tags
+        return "oracle" in self.tags
 
     @cached_property
     def kind(self) -> str:
@@ -161,12 +163,13 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
     rows = _largest_budgets(
         [{str(key): _plain(value) for key, value in row.items()} for row in cells.to_dict("records")]
     )
+    tags = _method_tags(rows)
     entries: dict[str, dict[str, Entry]] = {}
     for row in rows:
         target, method = label(row, "target"), label(row, "method")
         of_target = entries.setdefault(target, {})
         if method not in of_target:
-            of_target[method] = Entry(target, method, {})
+            of_target[method] = Entry(target, method, tags[method], {})
         if row["status"] == "skipped":
             of_target[method] = replace(of_target[method], skipped=text(row["reason"]) or "skipped")
             continue
@@ -175,6 +178,17 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
             row, {name: values[mine] for name, values in columns.items()}, running[mine]
         )
     return Results(entries, rows)
+
+
+def _method_tags(rows: list[dict[str, Any]]) -> dict[str, frozenset[str]]:
+    """Tags of each method: a cell whose process died does not know them, but its siblings do."""
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        words = set(text(row["method_tags"]).split()) | ({"oracle"} if row["oracle"] else set())
+        for name in (label(row, "method"), str(row["method"])):
+            found.setdefault(name, set()).update(words)
+    methods = {label(row, "method"): str(row["method"]) for row in rows}
+    return {method: frozenset(found[method] or found[name]) for method, name in methods.items()}
 
 
 def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,14 @@ class Trace:
     cost: Array
     error: Array
 
+    @cached_property
+    def steps(self) -> Array:
+        """(n + 1,) the error before the first checkpoint, and from each on: NaN counts as infinite."""
+        return np.append(math.inf, np.where(np.isnan(self.error), math.inf, self.error))
+
     def at(self, grid: Array) -> Array:
         """The error at every cost of `grid`, as a step function."""
-        if len(self.cost) == 0:
-            return np.full(len(grid), math.inf)
-        last = np.searchsorted(self.cost, grid, side="right") - 1
-        error = np.where(np.isnan(self.error), math.inf, self.error)
-        return np.where(last < 0, math.inf, error[last])
+        return np.asarray(self.steps[np.searchsorted(self.cost, grid, side="right")])
 
 
 NOTHING = Trace(np.empty(0), np.empty(0))  # a run that failed: it never has an answer
@@ -98,8 +99,7 @@ def crossover(vi: Traces, mcmc: Traces, interval: bool = True) -> Crossover:
         return Crossover(Outcome.VI_FAILED, never, math.nan, len(seeds))
     ours = np.array([mcmc[seed].at(grid) for seed in seeds])
     theirs = np.array([vi[seed].at(grid) for seed in seeds])
-    as_they_are = np.arange(len(seeds))[None]
-    median, opposed = _medians(ours, as_they_are)[0], _medians(theirs, as_they_are)[0]
+    median, opposed = _median(ours), _median(theirs)
     value = float(_overtakes(median[None], opposed[None], grid)[0])
     outcome, budget = _outcome(median, opposed, value), float(grid[-1])
     if not interval:
@@ -221,8 +221,7 @@ def _overtakes(ours: Array, theirs: Array, grid: Array) -> Array:
 def _settles(trace: Trace, level: float) -> float:
     if len(trace.error) == 0:
         return math.inf
-    error = np.where(np.isnan(trace.error), math.inf, trace.error)
-    return float(_overtakes(error[None], np.full((1, len(error)), level), trace.cost)[0])
+    return float(_overtakes(trace.steps[None, 1:], np.full((1, len(trace.cost)), level), trace.cost)[0])
 
 
 @cache
@@ -236,19 +235,32 @@ def _resamples(seeds: int) -> tuple[NDArray[np.intp], Array]:
     return index, np.array(ways) / seeds**seeds
 
 
+def _median(errors: Array) -> Array:
+    """(costs,) medians over the rows of `errors` (seeds, costs)."""
+    ranked, middle = np.sort(errors, axis=0), len(errors) // 2
+    return np.asarray(ranked[middle] if len(errors) % 2 else (ranked[middle - 1] + ranked[middle]) / 2)
+
+
 def _medians(errors: Array, index: NDArray[np.intp]) -> Array:
     """(resamples, costs) medians over the resampled rows of `errors` (seeds, costs), which holds no NaN.
 
-    Selects by exchanging whole arrays, which is many times faster than a partition along so short an axis.
+    Selects among ranks, small integers, by exchanging whole arrays: a hundred times faster than a partition of floats
+    along so short an axis.
     """
-    ranked: list[Array] = [errors[row] for row in index.T]
+    order = np.argsort(errors, axis=0)
+    ranks = np.empty(errors.shape, dtype=np.uint8 if len(errors) < 256 else np.uint16)
+    np.put_along_axis(ranks, order, np.arange(len(errors), dtype=ranks.dtype)[:, None], axis=0)
+    ranked = [ranks[row] for row in index.T]
     middle = len(ranked) // 2
     for smallest in range(middle + 1):
         for j in range(len(ranked) - 1, smallest, -1):
             lower = np.minimum(ranked[j - 1], ranked[j])
             np.maximum(ranked[j - 1], ranked[j], out=ranked[j])
             ranked[j - 1] = lower
-    return np.asarray(ranked[middle] if len(ranked) % 2 else (ranked[middle - 1] + ranked[middle]) / 2)
+    values = np.take_along_axis(errors, order, axis=0)
+    columns = np.arange(errors.shape[1])
+    upper = values[ranked[middle], columns]
+    return np.asarray(upper if len(ranked) % 2 else (values[ranked[middle - 1], columns] + upper) / 2)
 
 
 def _quantile(values: Array, weights: Array, probability: float) -> float:

@@ -213,6 +213,13 @@ def test_of_equal_cells_the_largest_budget_counts(empty: Folder, filled: Callabl
     assert [run.cell["cell_id"] for run in read.entries["banana"]["hmc"].runs.values()] == ["large"]
 
 
+def test_a_method_keeps_its_kind_where_its_processes_died(empty: Folder, filled: Callable[..., Folder]) -> None:
+    filled(empty, ["banana"], ["hmc"], seeds=1)
+    filled(empty, ["funnel"], ["hmc"], seeds=1, status="failed", method_tags=None, oracle=None, tags=None)
+    read = runs.read(empty.cells(), empty.curves())
+    assert [methods["hmc"].kind for methods in read.entries.values()] == ["mcmc", "mcmc"]
+
+
 @pytest.mark.parametrize("methods", [["laplace"], ["hmc"], ["forward_kl_oracle"], ["cavi"]])
 def test_lonely_methods_still_give_a_page(
     empty: Folder, filled: Callable[..., Folder], tmp_path: Path, methods: list[str]
