@@ -5,11 +5,13 @@ import math
 import numpy as np
 
 from targets import dense_gaussian
-from targets.kernel import Density, Kernel, Matrix, data_matrix, density, kernel
+from targets.kernel import Density, Kernel, Matrix, data_matrix, density, kernel, lean_kernel
+from targets.lanes import WIDTH, add, fma, load, splat, store, subtract, total
 from targets.options import require
 from targets.target import GaussianStructure, Target
 from targets.truth import Certificate, Moments, Sampler, Truth
 
+MANY = 32  # up to it the plain loops of `equicorrelated` are the faster
 STRUCTURES = ("ar1", "equicorrelated", "rotated")
 
 
@@ -47,7 +49,7 @@ def ar1_density(x, data):  # type: ignore[no-untyped-def]
 
 @kernel
 def equicorrelated(x, gradient, data):  # type: ignore[no-untyped-def]
-    """One row: the mean, the precision along (1, ..., 1), and the precision across it."""
+    """Row 0: the mean, the precision along (1, ..., 1), and the precision across it. Row 1 is not read here."""
     dim = x.shape[0]
     along, across = data[0, 1], data[0, 2]
     level = 0.0
@@ -61,6 +63,44 @@ def equicorrelated(x, gradient, data):  # type: ignore[no-untyped-def]
         gradient[i] = -across * deviation - shift
         total += deviation * deviation
     return -0.5 * (across * total + dim * shift * (level - data[0, 0]))
+
+
+@lean_kernel
+def equicorrelated_many(x, gradient, data):  # type: ignore[no-untyped-def]
+    """As `equicorrelated`, in registers. Row 1: weights of the last eight coordinates, as in `dense_gaussian`."""
+    dim = x.shape[0]
+    along, across = data[0, 1], data[0, 2]
+    zero, weight, wide = splat(0.0), load(data, data.shape[1]), dim & -32
+    a, b, c, d = fma(weight, load(x, dim - 8), zero), zero, zero, zero
+    for i in range(0, wide, 32):
+        a, b = add(a, load(x, i)), add(b, load(x, i + 8))
+        c, d = add(c, load(x, i + 16)), add(d, load(x, i + 24))
+    for i in range(wide, dim - 7, 8):
+        b = add(b, load(x, i))
+    level = total(add(add(a, b), add(c, d))) / dim
+    shift = along * (level - data[0, 0])
+    middle, factor, offset = splat(level), splat(-across), splat(-shift)
+    y = subtract(load(x, dim - 8), middle)
+    store(gradient, dim - 8, fma(factor, y, offset))
+    a, b, c, d = fma(fma(weight, y, zero), y, zero), zero, zero, zero
+    for i in range(0, wide, 32):
+        y = subtract(load(x, i), middle)
+        store(gradient, i, fma(factor, y, offset))
+        a = fma(y, y, a)
+        y = subtract(load(x, i + 8), middle)
+        store(gradient, i + 8, fma(factor, y, offset))
+        b = fma(y, y, b)
+        y = subtract(load(x, i + 16), middle)
+        store(gradient, i + 16, fma(factor, y, offset))
+        c = fma(y, y, c)
+        y = subtract(load(x, i + 24), middle)
+        store(gradient, i + 24, fma(factor, y, offset))
+        d = fma(y, y, d)
+    for i in range(wide, dim - 7, 8):
+        y = subtract(load(x, i), middle)
+        store(gradient, i, fma(factor, y, offset))
+        b = fma(y, y, b)
+    return -0.5 * (across * total(add(add(a, b), add(c, d))) + dim * shift * (level - data[0, 0]))
 
 
 @density
@@ -150,6 +190,9 @@ def _equicorrelated(dim: int, rho: float, mean: float) -> Target:
     along, across = 1.0 + (dim - 1) * rho, 1.0 - rho
     across = across if dim > 1 else 1.0
     average = np.full((dim, dim), 1.0 / dim)
+    data = np.zeros((2, WIDTH))
+    data[0, :3] = mean, 1.0 / along, 1.0 / across
+    data[1, WIDTH - dim % WIDTH :] = 1.0
 
     def sample(rng: np.random.Generator, n: int) -> Matrix:
         noise = rng.standard_normal((n, dim))
@@ -157,8 +200,8 @@ def _equicorrelated(dim: int, rho: float, mean: float) -> Target:
         return np.asarray(math.sqrt(across) * (noise - level) + math.sqrt(along) * level + mean)
 
     return _target(
-        (equicorrelated, equicorrelated_density),
-        [[mean, 1.0 / along, 1.0 / across]],
+        (equicorrelated_many if dim > MANY else equicorrelated, equicorrelated_density),
+        data,
         GaussianStructure(np.full(dim, mean), (np.eye(dim) - average) / across + average / along),
         np.eye(dim) * (1.0 - rho) + rho,
         (dim - 1) * math.log(across) + math.log(along),

@@ -23,6 +23,7 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"dim": 2, "rho": -0.5, "mean": 3.0},
         {"dim": 3, "structure": "equicorrelated", "rho": -0.49},
         {"dim": 17, "structure": "equicorrelated", "mean": -1.0},
+        {"dim": 77, "structure": "equicorrelated", "rho": 0.5, "mean": 2.0},
         {"dim": 9, "rho": 0.999},
         {"dim": 2, "structure": "rotated"},
         {"dim": 23, "structure": "rotated", "condition": 1e4, "mean": 2.0, "seed": 3},

@@ -80,7 +80,7 @@ def test_density_is_that_of_the_two_components() -> None:
 
 
 def test_nothing_cancels_far_out() -> None:
-    """Where both components underflow, the gradient is that of the nearer one, however far the others pull."""
+    """Where both components underflow, the gradient is that of the nearer one, however large the other coordinate."""
     target = targets.load("bimodal_mixture", dim=2, separation=5.0)
     values, gradients = target.evaluate(np.array([[1e4, 1e9], [-1e4, 1e9]]))
     assert np.isfinite(values).all()
