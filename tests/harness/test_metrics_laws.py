@@ -1,0 +1,78 @@
+"""What holds of the metrics on every registered target."""
+
+import math
+
+import numpy as np
+import pytest
+
+import targets
+from harness import metrics
+from reports.records import METRICS
+from samplers.draws import Draws
+from targets import Target
+from variational.gaussian import Gaussian
+
+ALWAYS = ("mean_error", "covariance_error", "sliced_wasserstein", "coverage_90", "sd_ratio_worst")
+
+
+def known(name: str) -> Target:
+    target = targets.load(name)
+    if target.truth is None:
+        pytest.skip(f"nothing is known of {name}")
+    return target
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_the_truth_s_own_draws_are_near_their_floors(name: str) -> None:
+    """2,000 draws, others than those of the reference where there is an exact sampler.
+
+    Errors are below twice the 95 % quantile, squared errors below four times: of a correct floor beyond the 99.9 % one.
+    """
+    target = known(name)
+    assert target.truth is not None
+    draws = target.truth.draws(2000, seed=12)
+    assert draws is not None
+    seen = metrics.evaluate(Draws(draws[None]), target, metrics.Reference.of(target), 0)
+    for metric in METRICS.values():
+        value, floor = seen[metric.name], seen[metric.sampling_floor]
+        if math.isnan(value) or metric.perfect is None:
+            assert metric.name not in ALWAYS
+            continue
+        error = abs(math.log(value)) if metric.name == "sd_ratio_worst" else abs(value - metric.perfect)
+        factor = 4 if metric.name.endswith(("_b2", "_b2_worst")) or metric.name == "covariance_error" else 2
+        assert error < factor * floor + 2 * seen[metric.reference_floor], metric.name
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_a_gaussian_with_the_true_moments_and_a_poorer_one(name: str) -> None:
+    target = known(name)
+    assert target.truth is not None
+    moments, reference = target.truth.moments, metrics.Reference.of(target)
+    best = metrics.evaluate(Gaussian.from_moments(moments.mean, moments.covariance), target, reference, 0)
+    poor = metrics.evaluate(Gaussian(moments.mean + moments.sd, 0.5 * moments.sd), target, reference, 0)
+    for metric in ("mean_error", "centred_b2", "covariance_error"):
+        assert best[metric] == pytest.approx(0, abs=1e-8)
+    assert best["sd_ratio_worst"] == pytest.approx(1)
+    assert poor["mean_error"] == pytest.approx(1)
+    assert poor["mean_error_worst"] == pytest.approx(1)
+    assert poor["centred_b2_worst"] > 0
+    assert poor["sd_ratio_worst"] == pytest.approx(0.5)
+    # Among Gaussians the one with the true moments has the least forward divergence, and the bounds hold.
+    assert poor["kl_forward"] > best["kl_forward"]
+    for seen in (best, poor):
+        noise = 3 * seen["elbo_sampling_floor"] + 3 * target.truth.log_normaliser_error + 1e-9
+        assert seen["elbo"] <= target.truth.log_normaliser + noise
+        assert seen["eubo"] >= target.truth.log_normaliser - 3 * seen["eubo_reference_floor"] - 1e-9
+        assert seen["kl_reverse"] == pytest.approx(max(0.0, target.truth.log_normaliser - seen["elbo"]))
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_summaries_are_plain(name: str) -> None:
+    target = known(name)
+    assert target.truth is not None
+    moments = target.truth.moments
+    said = metrics.summary(Gaussian(moments.mean + moments.sd, 0.5 * moments.sd), target, metrics.Reference.of(target))
+    np.testing.assert_allclose(said["mean_z"], 1.0)
+    np.testing.assert_allclose(said["sd_ratio"], 0.5)
+    assert ("mode_masses" in said) is (target.truth.modes is not None)
+    assert ("named" in said) is (target.truth.named is not None and target.named is not None)
