@@ -1,6 +1,6 @@
 """Variational inference: families, objectives, optimisers, and their compositions."""
 
-from variational.fit import Fit, fit
+from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
 
