@@ -1,7 +1,7 @@
 """What the pages say is so: their files and commands run, their links lead somewhere, and nothing is left out.
 
-No network, small budgets. A page's console blocks hold commands after `$ ` and lines of what they print; every line shown
-must be printed, numbers apart. A fenced block with a file's name after its language is that file.
+No network, small budgets. A page's console blocks hold commands after `$ ` and lines of what they print; every line
+shown must be printed, numbers apart. A fenced block with a file's name after its language is that file.
 """
 
 import os
@@ -31,7 +31,7 @@ PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 NUMBER = re.compile(r"-?\d[\d,.]*(?:e[-+]?\d+)?")
-SECONDS_FOR_A_COMMAND = 60
+SECONDS_FOR_A_COMMAND = 300
 
 
 class Block(NamedTuple):
