@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Numbers = Mapping[str, Any]
@@ -19,6 +20,7 @@ REVERSE, FORWARD, TARGET = "#6a3d9a", "#d98200", "#1c2330"  # the chapter's purp
 VI = ("#0072b2", "#009e73", "#56b4e9", "#332288")
 MCMC = ("#d55e00", "#cc79a7", "#e69f00", "#882255")
 
+FEW_DECADES = 1e3
 SAME_KL = 1e-6  # optima whose divergences differ by less are equally good, such as mirror images
 
 SIZES = {1: (7.2, 3.6), 2: (9.6, 3.5), 3: (7.2, 3.6), 4: (7.2, 4.4), 5: (9.6, 4.0), 6: (9.6, 5.6)}
@@ -102,13 +104,13 @@ def trade_off(figure: "Figure", numbers: Numbers) -> None:
         _mark_crossover(axes, crossover, end)
     slope = numbers["slope"]
     said = [] if slope is None else [f"slope of sampling {_slope_text(slope)}"]
-    said.append("no crossover within the budget" if crossover is None else f"crossover at {crossover['seconds']:.3g} s")
-    box = {"facecolor": "white", "edgecolor": FAINT, "alpha": 0.85}
-    axes.text(0.015, 0.03, "\n".join(said), transform=axes.transAxes, color=QUIET, bbox=box)
+    said.append("no crossover within the budget" if crossover is None else _crossover_text(crossover))
     axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel=numbers.get("metric", "error"))
     axes.set_title(f"Speed against accuracy: {numbers['target']}")
     axes.grid(color=FAINT, linewidth=0.6)
-    figure.legend(loc="outside upper center", ncols=2)
+    for axis in (axes.xaxis, axes.yaxis):
+        _plain_ticks(axis)
+    figure.legend(loc="outside upper center", ncols=2, title="; ".join(said))
 
 
 def sweeps(figure: "Figure", numbers: Numbers) -> None:
@@ -185,6 +187,23 @@ def _mark_crossover(axes: "Axes", crossover: Numbers, end: float) -> None:
     low, high = crossover.get("low"), crossover.get("high")
     axes.axvspan(at if low is None else low, end if high is None else high, color=QUIET, alpha=0.12, linewidth=0)
     axes.axvline(at, color=INK, linewidth=1.1, linestyle=":")
+
+
+def _plain_ticks(axis: "Axis") -> None:
+    """1, 2 and 5 on a logarithmic axis that spans few decades, powers of ten on others."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_minor_formatter(NullFormatter())
+    if high / low < FEW_DECADES:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter("{x:g}")
+
+
+def _crossover_text(crossover: Numbers) -> str:
+    low, high = (crossover.get(end) for end in ("low", "high"))
+    shown = ["?" if low is None else f"{low:.2g}", "beyond the budget" if high is None else f"{high:.2g}"]
+    return f"crossover at {crossover['seconds']:.2g} s [{', '.join(shown)}]"
 
 
 def _slope_text(slope: Any) -> str:
