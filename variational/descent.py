@@ -93,7 +93,7 @@ def meanfield(  # type: ignore[no-untyped-def]
         size = abs(value)
         for i in range(dim):
             size += abs(above[i]) + abs(below[i])
-        if np.isfinite(size):
+        if size < np.inf:  # `isfinite` is a difference that the compiler may cancel under fast math
             tally[USED] += 1
             level = 0.5 * value
             for i in range(dim):
@@ -188,7 +188,7 @@ def fullrank(  # type: ignore[no-untyped-def]
         size = abs(value)
         for i in range(dim):
             size += abs(above[i]) + abs(below[i])
-        if np.isfinite(size):
+        if size < np.inf:  # `isfinite` is a difference that the compiler may cancel under fast math
             tally[USED] += 1
             level = 0.5 * value
             for i in range(dim):

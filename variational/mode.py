@@ -89,7 +89,7 @@ def climb(  # type: ignore[no-untyped-def]
             new_slope = 0.0
             for i in range(dim):
                 new_slope += ascent[i] * trial_gradient[i]
-            if not (np.isfinite(new) and np.isfinite(new_slope)):
+            if not (abs(new) < np.inf and abs(new_slope) < np.inf):
                 high = length
                 length = low + 0.2 * (high - low)
             elif new < value - SLACK or new_slope < -0.9 * slope:
