@@ -142,8 +142,8 @@ def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
     constant_a = x[0] - log_total - x[3] - x[4] - _LOG_2PI
     constant_b = x[5] - log_total - x[8] - x[9] - _LOG_2PI
     count_a, sum_a0, sum_a1, square_a0, square_a1 = 0.0, 0.0, 0.0, 0.0, 0.0
-    sum_b0, sum_b1, square_b0, square_b1 = 0.0, 0.0, 0.0, 0.0
-    linear, logs = 0.0, 0.0
+    count_b, sum_b0, sum_b1, square_b0, square_b1 = 0.0, 0.0, 0.0, 0.0, 0.0
+    larger, logs = 0.0, 0.0
     for start in range(0, n, BLOCK):
         product = 1.0
         for i in range(min(BLOCK, n - start)):
@@ -153,9 +153,11 @@ def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
             log_b = constant_b - 0.5 * (v0 * v0 + v1 * v1)
             odds = log_a - log_b
             t = exp_minus(abs(odds))
-            share_a = (1.0 if odds > 0.0 else t) / (1.0 + t)
-            share_b = 1.0 - share_a
+            inverse = 1.0 / (1.0 + t)
+            share_a = (1.0 if odds > 0.0 else t) * inverse
+            share_b = (t if odds > 0.0 else 1.0) * inverse  # not 1 - share_a: far out a tiny share meets huge squares
             count_a += share_a
+            count_b += share_b
             sum_a0 += share_a * u0
             sum_a1 += share_a * u1
             square_a0 += share_a * u0 * u0
@@ -164,10 +166,9 @@ def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
             sum_b1 += share_b * v1
             square_b0 += share_b * v0 * v0
             square_b1 += share_b * v1 * v1
-            linear += log_a + log_b + abs(odds)
+            larger += log_a if odds > 0.0 else log_b
             product *= 1.0 + t
         logs += math.log(product)
-    count_b = n - count_a
     gradient[0] += count_a
     gradient[1] += sum_a0 * p0
     gradient[2] += sum_a1 * p1
@@ -178,7 +179,7 @@ def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
     gradient[7] += sum_b1 * q1
     gradient[8] += square_b0 - count_b
     gradient[9] += square_b1 - count_b
-    return value + 0.5 * linear + logs
+    return value + larger + logs
 
 
 @density
@@ -190,15 +191,15 @@ def posterior_of_two_density(x, data):  # type: ignore[no-untyped-def]
     p0, p1, q0, q1 = math.exp(-x[3]), math.exp(-x[4]), math.exp(-x[8]), math.exp(-x[9])
     constant_a = x[0] - log_total - x[3] - x[4] - _LOG_2PI
     constant_b = x[5] - log_total - x[8] - x[9] - _LOG_2PI
-    linear, logs = 0.0, 0.0
+    larger, logs = 0.0, 0.0
     for start in range(0, n, BLOCK):
         product = 1.0
         for i in range(min(BLOCK, n - start)):
             y0, y1 = data[0, start + i], data[1, start + i]
             log_a = constant_a - 0.5 * (((y0 - a0) * p0) ** 2 + ((y1 - a1) * p1) ** 2)
             log_b = constant_b - 0.5 * (((y0 - b0) * q0) ** 2 + ((y1 - b1) * q1) ** 2)
-            odds = abs(log_a - log_b)
-            linear += log_a + log_b + odds
-            product *= 1.0 + exp_minus(odds)
+            odds = log_a - log_b
+            larger += log_a if odds > 0.0 else log_b
+            product *= 1.0 + exp_minus(abs(odds))
         logs += math.log(product)
-    return _prior(x) + 0.5 * linear + logs
+    return _prior(x) + larger + logs
