@@ -30,7 +30,7 @@ HOUSE = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-NUMBER = re.compile(r"-?\d[\d,.]*(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"\b[0-9a-f]{16}\b|-?\d[\d,.]*(?:e[-+]?\d+)?")
 SECONDS_FOR_A_COMMAND = 300
 
 
