@@ -33,6 +33,9 @@ GRID_TOLERANCE = 1e-6  # change of moments, in sd, at which a grid is fine enoug
 WIDER = 1.1  # a proposal's sd over the moments found so far: too narrow is worse than too wide
 
 
+LARGEST_DIM = 200  # weights degenerate beyond: their logarithms spread as the dimension does
+
+
 class Round(NamedTuple):
     """What one round says: effective draws, moments, their squared standard errors in sd, and log normaliser."""
 
@@ -206,9 +209,12 @@ def _recipe(name: str, fullrank: bool, tolerance: float, draws: int) -> Recipe:
     def begin(target: Target, seed: int) -> ForwardRun:
         return ForwardRun(target, np.random.default_rng(seed), fullrank, tolerance, max(draws, 20 * target.dim))
 
+    def refuse(target: Target) -> str | None:
+        return None if target.dim <= LARGEST_DIM else f"importance sampling takes at most {LARGEST_DIM} dimensions"
+
     def prepare(target: Target) -> None:
         compile_search(target)
         compile_log_densities(target)
         smooth(np.zeros(100))  # loads what it needs
 
-    return Recipe(begin, prepare)
+    return Recipe(begin, prepare, refuse)

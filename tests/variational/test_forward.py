@@ -59,6 +59,11 @@ def test_a_target_that_no_proposal_covers_is_not_called_converged() -> None:
     assert run.status is not Status.CONVERGED
 
 
+def test_many_dimensions_are_refused() -> None:
+    target = targets.load("correlated_gaussian", dim=500)
+    assert "at most 200 dimensions" in (method("forward_kl_fullrank").unfit(target) or "")
+
+
 def test_the_oracle_has_the_moments_of_the_truth_and_refuses_where_there_are_none() -> None:
     target = targets.load("banana", dim=4)
     assert target.truth is not None
