@@ -12,7 +12,7 @@ from variational import descent
 from variational.gaussian import Gaussian, triangular
 
 QUADRATIC = 1e-3  # nats^2, or squared sd
-LARGEST_BLOCK = {True: 64, False: 512}  # pairs, for mean field and full rank; in more dimensions some noise stays
+LARGEST_BLOCK = 512  # pairs; in more dimensions some off-diagonal noise stays
 
 
 class Average(NamedTuple):
@@ -81,7 +81,7 @@ class State:
     def at(cls, q: Gaussian) -> "State":
         """A state that starts from q."""
         dim = q.dim
-        block = min(1 << (dim - 1).bit_length(), LARGEST_BLOCK[q.diagonal])
+        block = min(1 << (dim - 1).bit_length(), LARGEST_BLOCK)
         signs = np.ascontiguousarray(hadamard(block, dtype=np.int8)[:, np.arange(dim) % block])
         state = cls(
             aligned(q.mean),
