@@ -20,7 +20,7 @@ from harness.clock import pin_threads_of_children
 
 GRACE_SECONDS = 300.0  # beyond a cell's own cap, for compilation and for judging what was kept
 POLL_SECONDS = 0.5
-PRELOAD = ["harness.work", "arviz_stats.base"]  # the second takes half a second, which every cell would wait for
+PRELOAD = ["harness.preload"]
 MEMORY_SHARE = 0.8  # of the machine's memory, for all jobs together
 PR_SET_PDEATHSIG = 1
 
