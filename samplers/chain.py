@@ -47,7 +47,7 @@ Tally = npt.NDArray[Any]
 @helper
 def metropolis(change):  # type: ignore[no-untyped-def]
     """Probability of accepting a proposal whose log density less that of the state is `change`; none if not finite."""
-    if not math.isfinite(change):
+    if not abs(change) < np.inf:  # `isfinite` is a difference that fast math may cancel
         return 0.0
     return 1.0 if change >= 0.0 else math.exp(change)
 

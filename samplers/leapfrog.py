@@ -7,6 +7,7 @@ steps are taken as one. A diagonal A is the vector of its diagonal; a dense one 
 
 import math
 
+import numpy as np
 from numba import boolean, float64, int64, void
 
 from samplers.chain import CHAIN, RNG, TALLY, metropolis, record
@@ -56,7 +57,7 @@ def diagonal_trajectory(kernel, data, position, gradient, momentum, scale, step,
         position[i] += step * scale[i] * r
     end = kernel(position, gradient, data)
     made = 1
-    while made < steps and math.isfinite(end):
+    while made < steps and abs(end) < np.inf:
         for i in range(dim):
             r = momentum[i] + step * scale[i] * gradient[i]
             momentum[i] = r
@@ -75,7 +76,7 @@ def dense_trajectory(kernel, data, position, gradient, momentum, scale, step, st
     end = 0.0
     made = 0
     kick = 0.5 * step
-    while made < steps and math.isfinite(end):
+    while made < steps and abs(end) < np.inf:
         for i in range(dim):
             g = kick * gradient[i]
             for j in range(i + 1):
@@ -134,7 +135,7 @@ def advance(  # type: ignore[no-untyped-def]
             kinetic += momentum[i] * momentum[i]
         change = energy - (0.5 * kinetic - end)
         probability = metropolis(change)
-        if not (math.isfinite(change) and change > -DIVERGENCE):
+        if not (-DIVERGENCE < change < np.inf):
             divergences += 1
         acceptance += probability
         if rng.random() < probability:
