@@ -16,7 +16,8 @@ from targets.target import Target
 
 GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
 FIRST_ROUND = 20  # iterations
-ROUND_NANOSECONDS = 1e8  # what a round may take at most, by the nominal cost of an evaluation
+CALL_NANOSECONDS = 1e8  # what a compiled call may take, by the nominal cost of an evaluation; nothing interrupts it
+SLOW_NANOSECONDS = 1e4  # what an evaluation in plain Python costs at least
 ROUND_EVALUATIONS = 65536.0
 
 
@@ -95,9 +96,11 @@ class ChainsRun:
             self._run_to(end, adapting=False)
 
     def _most(self) -> int:
-        """Iterations that a round may have."""
-        nominal = 50.0 + self.target.dim + self.target.data.size  # nanoseconds an evaluation
-        evaluations = min(ROUND_EVALUATIONS, ROUND_NANOSECONDS / nominal) / len(self.chains)
+        """Iterations that a round may have, each chain's in one compiled call."""
+        nominal = 50.0 + self.target.dim + 0.1 * self.target.data.size  # nanoseconds an evaluation
+        if "slow" in self.target.tags:
+            nominal += SLOW_NANOSECONDS
+        evaluations = min(ROUND_EVALUATIONS / len(self.chains), CALL_NANOSECONDS / nominal)
         return max(1, int(evaluations / self.transition.cost(self.target, self.counters, self.tuning)))
 
     def _run_to(self, end: int, adapting: bool) -> None:
