@@ -172,10 +172,10 @@ def compute(cell: Cell, jobs: int) -> tuple[dict[str, Any], Columns]:
         columns, summary = judge(target, outcome, cell.seed)
     row = {
         "cell_id": cell.cell_id,
-        "target": target.name,
-        "method": method.name,
-        "target_label": target.label,
-        "method_label": registry.label(method),
+        "target": target.label,
+        "method": registry.label(method),
+        "target_name": target.name,
+        "method_name": method.name,
         "options": {"target": dict(target.options), "method": dict(getattr(method, "options", {}))},
         "seed": cell.seed,
         "max_gradients": cell.budget.max_gradients,
@@ -199,10 +199,10 @@ def failure(cell: Cell, reason: str, jobs: int) -> dict[str, Any]:
     """The row of a cell whose process gave no result."""
     return {
         "cell_id": cell.cell_id,
-        "target": cell.target.partition("[")[0],
-        "method": cell.method.partition("[")[0],
-        "target_label": cell.target,
-        "method_label": cell.method,
+        "target": cell.target,
+        "method": cell.method,
+        "target_name": cell.target.partition("[")[0],
+        "method_name": cell.method.partition("[")[0],
         "seed": cell.seed,
         "max_gradients": cell.budget.max_gradients,
         "max_seconds": cell.budget.max_seconds,

@@ -166,7 +166,7 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
     tags = _method_tags(rows)
     entries: dict[str, dict[str, Entry]] = {}
     for row in rows:
-        target, method = label(row, "target"), label(row, "method")
+        target, method = str(row["target"]), str(row["method"])
         of_target = entries.setdefault(target, {})
         if method not in of_target:
             of_target[method] = Entry(target, method, tags[method], {})
@@ -185,16 +185,16 @@ def _method_tags(rows: list[dict[str, Any]]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for row in rows:
         words = set(text(row["method_tags"]).split()) | ({"oracle"} if row["oracle"] else set())
-        for name in (label(row, "method"), str(row["method"])):
+        for name in (str(row["method"]), str(row["method_name"])):
             found.setdefault(name, set()).update(words)
-    methods = {label(row, "method"): str(row["method"]) for row in rows}
+    methods = {str(row["method"]): str(row["method_name"]) for row in rows}
     return {method: frozenset(found[method] or found[name]) for method, name in methods.items()}
 
 
 def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: dict[tuple[str, str, int], dict[str, Any]] = {}
     for row in rows:
-        key = (label(row, "target"), label(row, "method"), int(row["seed"]))
+        key = (str(row["target"]), str(row["method"]), int(row["seed"]))
         if key not in kept or _budget(row) > _budget(kept[key]):
             kept[key] = row
     return list(kept.values())
@@ -202,11 +202,6 @@ def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _budget(row: dict[str, Any]) -> tuple[float, float]:
     return number(row["max_gradients"], 0.0), number(row["max_seconds"], 0.0)
-
-
-def label(row: dict[str, Any], which: Literal["target", "method"]) -> str:
-    """The SPEC of a cell's target or method."""
-    return str(row[f"{which}_label"] or row[which])
 
 
 def deviation(metric: Metric, values: Array) -> Array:

@@ -31,10 +31,10 @@ def _table(*columns: Column) -> dict[str, Column]:
 CELLS: dict[str, Column] = _table(
     Column("schema_version", "int", "", "version of this format"),
     Column("cell_id", "text", "", "name of the cell: also the name of its file"),
-    Column("target", "text", "", "name of the target in the registry"),
-    Column("method", "text", "", "name of the method in the registry"),
-    Column("target_label", "text", "", "the target with its options, as a SPEC"),
-    Column("method_label", "text", "", "the method with its options, as a SPEC"),
+    Column("target", "text", "", "the target with its options, as a SPEC"),
+    Column("method", "text", "", "the method with its options, as a SPEC"),
+    Column("target_name", "text", "", "name of the target in the registry"),
+    Column("method_name", "text", "", "name of the method in the registry"),
     Column("options", "json", "", "all options: {'target': {...}, 'method': {...}}"),
     Column("seed", "int", "", "seed; the same seed pairs methods on a target"),
     Column("max_gradients", "int", "evaluations", "budget: gradients + densities + sweeps"),
@@ -81,7 +81,7 @@ CELLS: dict[str, Column] = _table(
     Column("started_at", "text", "", "ISO 8601, UTC"),
 )
 
-IDENTITY = ("cell_id", "target", "method", "target_label", "method_label", "seed")
+IDENTITY = ("cell_id", "target", "method", "target_name", "method_name", "seed")
 
 CURVES: dict[str, Column] = _table(
     *(CELLS[name] for name in IDENTITY),

@@ -203,7 +203,7 @@ class Folder:
                 return
 
 
-_ORDER = ("target_label", "method_label", "seed", "cell_id")
+_ORDER = ("target", "method", "seed", "cell_id")
 
 
 def _found(folder: Path) -> None:

@@ -74,7 +74,7 @@ def test_list_as_json(crossover) -> None:
         (["run", "DIR", "--plugin", "nowhere.py"], "there is no plug-in file nowhere.py"),
         (["run"], "Missing argument 'DIR'"),
         (["fly"], "No such command 'fly'"),
-        (["report", "DIR"], "does not exist"),
+        (["report", "DIR"], "holds no results"),
         (["figures", "DIR", "--only", "9"], "there is no figure '9'"),
         (["check", "nothing"], "no target or method is called 'nothing'"),
     ],

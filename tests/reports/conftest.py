@@ -60,10 +60,10 @@ def made(
     sweeps = method == "cavi"
     cell: dict[str, Any] = {
         "cell_id": f"{name}-{dim}-{list(METHODS).index(method)}-{seed}-{list(TARGETS).index(target)}",
-        "target": name,
-        "method": method.split("[", maxsplit=1)[0],
-        "target_label": target,
-        "method_label": method,
+        "target": target,
+        "method": method,
+        "target_name": name,
+        "method_name": method.split("[", maxsplit=1)[0],
         "options": {"target": {"dim": dim}, "method": {}},
         "seed": seed,
         "status": "converged" if kind != "mcmc" else "budget spent",

@@ -62,7 +62,7 @@ def test_a_cell_comes_back_and_into_both_tables(empty: Folder) -> None:
 
 
 def test_tables_do_not_depend_on_the_order_of_finishing(tmp_path: Path) -> None:
-    cells = [row(f"c{i}", target=f"t{i % 2}", target_label=f"t{i % 2}", seed=i) for i in range(6)]
+    cells = [row(f"c{i}", target=f"t{i % 2}", seed=i) for i in range(6)]
     tables = []
     for name, order in (("one", cells), ("two", cells[::-1])):
         folder = open_folder(tmp_path / name, create=True)

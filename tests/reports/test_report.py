@@ -91,7 +91,7 @@ def test_what_records_say_is_never_markup(results: Folder, parsed: Tags, html: s
 
 def test_names_that_look_like_markup_stay_names(empty: Folder, filled: Callable[..., Folder], tmp_path: Path) -> None:
     evil = '</script><img src=x onerror="alert(1)">'
-    filled(empty, ["banana"], ["laplace", "hmc"], seeds=1, target_label=evil, host=evil, tags=[evil.replace(" ", "_")])
+    filled(empty, ["banana"], ["laplace", "hmc"], seeds=1, target=evil, host=evil, tags=[evil.replace(" ", "_")])
     out = reports.write(empty, tmp_path / "evil.html").read_text()
     found = Tags(out)
     assert not any(tag == "img" for tag, _ in found.tags) and len(found.scripts) == 3
