@@ -11,11 +11,12 @@ from samplers.initial import evaluate
 from samplers.method import MCMC
 from samplers.pointer import pointer
 from samplers.transition import Tuning
-from samplers.warmup import Values, largest_variance, restart, standard_deviations
+from samplers.warmup import Values, largest_variance, memory, restart, standard_deviations
 from targets.kernel import Matrix, Vector, compiled, zeros
 from targets.options import require
 from targets.target import Target
 
+STRETCH, LONG_MEMORY, SHORT_MEMORY = 1.5, 0.5, 0.2  # factor of the path, and autocorrelations at lag one
 FIRST_MOST = 10  # leapfrog steps a trajectory in the first window, while the path is a guess
 DOUBLINGS = 60
 
@@ -76,12 +77,22 @@ class HMC:
         )
 
     def learn(self, values: Values, tuning: Tuning) -> None:
-        """Learn scale and path: a quarter of the period of the widest direction left after scaling."""
+        """Learn scale and path.
+
+        The path is a quarter of the period of the widest direction left after scaling, with which draws of a Gaussian
+        forget each other; as long as the draws show that they do not, it is stretched.
+        """
         if not tuning.kept:
             tuning.scale = standard_deviations(values, tuning.scale)
         tuning.most = self.max_leapfrogs
         if self.path is None:
-            tuning.path = 0.5 * math.pi * math.sqrt(max(largest_variance(values, tuning.scale), 1e-2))
+            remembered = memory(values)
+            if remembered > LONG_MEMORY:
+                tuning.stretch *= STRETCH
+            elif remembered < SHORT_MEMORY:
+                tuning.stretch = max(1.0, tuning.stretch / STRETCH)
+            quarter = 0.5 * math.pi * math.sqrt(max(largest_variance(values, tuning.scale), 1e-2))
+            tuning.path = tuning.stretch * quarter
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         steps = tuning.path / math.exp(float(np.mean(counters["log_step"])))
@@ -114,7 +125,7 @@ def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tal
 
 def hmc(
     *,
-    target_accept: float = 0.8,
+    target_accept: float = 0.9,
     path: float | None = None,
     jitter: float = 0.75,
     max_leapfrogs: int = 1000,

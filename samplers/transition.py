@@ -19,12 +19,14 @@ class Tuning:
         scale: (dim,) diagonal or (dim, dim) lower factor A of the positions' scale.
         kept: whether the scale was given and stays.
         path: length of a Hamiltonian trajectory in units of the scale.
+        stretch: how much longer it is than a Gaussian of the draws' covariance would need.
         most: most leapfrog steps a trajectory may have.
     """
 
     scale: Vector | Matrix
     kept: bool
     path: float = 0.0
+    stretch: float = 1.0
     most: int = 1
 
 

@@ -14,6 +14,7 @@ WINDOWS = (0.1, 0.2, 0.4, 0.85, 1.0)
 WINDOWS_KEPT = (0.5, 1.0)  # where a full covariance was given and only step size and path are to be found
 
 POWER_ITERATIONS = 30
+REMEMBERING = 60  # draws a chain
 SMALLEST_STEP = 1e-10
 
 
@@ -61,6 +62,19 @@ def largest_variance(values: Values, scale: Values) -> float:
     halves = centred[:middle], centred[middle:]
     found = [_variance_along(_widest(one), other) for one, other in (halves, halves[::-1])]
     return float(np.mean(found))
+
+
+def memory(values: Values) -> float:
+    """The largest autocorrelation of a coordinate at lag one, over the draws (chains, n, dim), each chain by itself.
+
+    NaN for few draws: those of early windows still travel, and remember where from.
+    """
+    if values.shape[1] < REMEMBERING:
+        return float("nan")
+    centred = values - values.mean(axis=1, keepdims=True)
+    squares = np.einsum("cni,cni->i", centred, centred)
+    products = np.einsum("cni,cni->i", centred[:, 1:], centred[:, :-1])
+    return float(np.max(products / np.where(squares > 0.0, squares, np.inf)))
 
 
 def _widest(points: Values) -> Vector:

@@ -6,7 +6,7 @@ import pytest
 import samplers
 import targets
 from samplers.chain import chain_at
-from samplers.warmup import first_scale, largest_variance, window_ends
+from samplers.warmup import REMEMBERING, first_scale, largest_variance, memory, window_ends
 from targets.protocols import Phase
 
 
@@ -107,3 +107,22 @@ def test_bad_options_are_refused() -> None:
         samplers.method("random_walk", thin=0)
     with pytest.raises(targets.UsageError, match="did you mean hmc"):
         samplers.method("hcm")
+
+
+def test_memory_is_the_largest_autocorrelation_within_chains() -> None:
+    """Two coordinates of known autocorrelation, chains far apart. Standard error at 4 x 2000 draws: 0.01."""
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((4, 2000, 2))
+    for n in range(1, 2000):
+        values[:, n, 1] = 0.7 * values[:, n - 1, 1] + np.sqrt(1 - 0.49) * values[:, n, 1]
+    values += 100.0 * np.arange(4)[:, None, None]
+    assert memory(values) == pytest.approx(0.7, abs=0.05)
+    assert memory(values[:, :, :1]) == pytest.approx(0.0, abs=0.05)
+    assert np.isnan(memory(values[:, : REMEMBERING - 1]))
+    assert memory(np.ones((2, 100, 1))) == 0.0
+
+
+def test_the_path_is_stretched_where_draws_remember_and_nowhere_else() -> None:
+    """A Gaussian forgets in a quarter of its widest period; a banana's second coordinate does not."""
+    assert [warmed(targets.load("correlated_gaussian"), seed).tuning.stretch for seed in (1, 2, 3)] == [1.0] * 3
+    assert all(warmed(targets.load("banana"), seed).tuning.stretch > 1.0 for seed in (1, 2, 3))
