@@ -25,9 +25,8 @@ SHORTEST_WINDOW = 64  # steps
 RELAXATIONS = 2.0  # a window is at least this many relaxation times of the scales
 DRIFT = 0.3  # correlation of successive changes above which the iterates still travel
 SURER = 0.05  # of the tolerance is asked for where it costs little: without noise
-SMALL_BLOCK = 8  # pairs that may share their magnitudes whatever the target
 PERSISTENT = 0.3  # ratio of the scales' variances in two windows above which it is noise, and not convergence
-STALLED = 200  # blocks in a row without a finite gradient
+RETREATS = 12  # times that a fit is taken back to where the density could be evaluated, narrower and slower
 FAINTEST, WIDEST = 1e-100, 1e100
 ROUGH = 1e-4  # nats left to gain where the mode is good enough to start from
 ROUGH_LIMIT = 200  # gradients spent on it at most
@@ -48,7 +47,10 @@ class AdviRun:
     state: State | None = None
     averages: list[Average] = field(default_factory=list)
     last_change: Vector | None = None
+    safe: Gaussian | None = None
     best: Average | None = None
+    exact: bool = False
+    retreats: int = 0
     work: Work = field(default_factory=Work)
     status: Status = Status.RUNNING
     reason: str = ""
@@ -61,9 +63,9 @@ class AdviRun:
                 self._begin()
                 continue
             steps = min(self.window - self.state.steps, max(1, (until - self.work.total) // 2))
-            self.state.advance(self.target, self.rng, steps, self.rate, self.pace)
-            self.work.gradient_evaluations += 2 * steps
-            if self.state.steps == self.window:
+            made = self.state.advance(self.target, self.rng, steps, self.rate, self.pace)
+            self.work.gradient_evaluations += 2 * made
+            if self.state.steps == self.window or self.state.stalled:
                 self._decide(self.state)
 
     def _begin(self) -> None:
@@ -80,7 +82,7 @@ class AdviRun:
         q = Gaussian(x, sd)
         if self.fullrank:
             q = self._curved(q) if self.warm_start else Gaussian(x, np.diag(sd))
-        self.state = State.at(q)
+        self.state, self.safe = State.at(q), q
         self.window = self._multiple(max(SHORTEST_WINDOW, RELAXATIONS * self.state.block / self.pace))
 
     def _curved(self, q: Gaussian) -> Gaussian:
@@ -93,43 +95,46 @@ class AdviRun:
         return Gaussian(q.mean, q.factor[:, None] * vectors / np.sqrt(size))
 
     def _multiple(self, steps: float) -> int:
-        cycle = self.state.cycle if self.state is not None else 1
-        return int(np.ceil(steps / cycle)) * cycle
+        block = self.state.block if self.state is not None else 1
+        return int(np.ceil(steps / block)) * block
 
     def _decide(self, state: State) -> None:
-        """At the end of a window: fail, go on, lower the steps, lengthen the windows, or stop."""
-        if state.tally[descent.STALLED] >= STALLED:
-            self._fail(f"the last {state.tally[descent.STALLED]} blocks of draws had no finite gradient")
+        """At the end of a window: step back, go on, lower the steps, lengthen the windows, or stop."""
+        if state.stalled:
+            self._retreat(state, f"the last {descent.HOPELESS} blocks of draws had no finite gradient")
             return
         latest = state.average()
+        if not (np.isfinite(latest.elbo) and np.all(np.isfinite(latest.q.mean))):
+            self._retreat(state, "the log density or the approximation overflows")
+            return
         if not np.all((latest.q.sd > FAINTEST) & (latest.q.sd < WIDEST)):
             self._fail(f"the scale of coordinate {int(np.argmax(np.abs(np.log(latest.q.sd))))} ran away")
             return
-        self.best = latest
+        before = self.averages[-1] if self.averages else None
+        aliased = state.aliased and (before is None or latest.log_variance > PERSISTENT * before.log_variance)
+        self.exact = latest.quadratic and not aliased
+        self.best = latest._replace(q=state.current()) if self.exact else latest
+        self.safe = latest.q
         self.averages = [*self.averages[-1:], latest]
         state.open_window()
-        if len(self.averages) < 2:
-            return
-        before = self.averages[0]
+        if before is not None:
+            self._compare(state, before, latest)
+
+    def _compare(self, state: State, before: Average, latest: Average) -> None:
+        """Judge the latest window by the one before."""
         left, trend = self._left(difference(before.q, latest.q))
-        aliased = state.block < self.target.dim and latest.log_variance > PERSISTENT * before.log_variance
-        noisy = not latest.quadratic or aliased
-        wanted = self.tolerance if noisy else SURER * self.tolerance
-        if latest.quadratic:
-            state.fresh = False
-        if left > wanted and (trend > DRIFT or not noisy):
-            return  # it still travels, or gets there without noise
-        if state.block > SMALL_BLOCK and not (latest.quadratic or before.quadratic):
-            state.fresh = True
-        if noisy and self._lower_steps(state, latest):
+        wanted = SURER * self.tolerance if self.exact else self.tolerance
+        if trend > DRIFT or self.exact:
+            if left <= wanted and not (trend > DRIFT and self._lower_steps(state, latest)):
+                self._converge(f"averages over windows of {self.window} steps agree to {wanted:g} sd")
             return
-        joint = latest._replace(q=merge(before.q, latest.q))
-        self.best = joint if noisy else latest
-        if left <= wanted:
-            self.status = Status.CONVERGED
-            self.reason = f"averages over windows of {self.window} steps agree to {self.tolerance:g} sd"
+        if self._lower_steps(state, latest):
             return
-        self.averages, self.last_change = [joint], None
+        self.best = latest._replace(q=merge(before.q, latest.q))
+        if 0.5 * left <= wanted:  # windows differ by twice the error of their average
+            self._converge(f"the average over {2 * self.window} steps is within {wanted:g} sd")
+            return
+        self.averages = [self.best]
         self.window *= 2
 
     def _left(self, change: Vector) -> tuple[float, float]:
@@ -154,23 +159,52 @@ class AdviRun:
         factors = [min(max(1 / e, 1 / 16), 0.7) if e > 1 else 1.0 for e in excess]
         self.rate *= factors[0]
         self.pace *= factors[1]
-        state.restart(merge(self.averages[-2].q, latest.q))
+        self.best = latest._replace(q=merge(self.averages[-2].q, latest.q))
+        self._restart(state, self.best.q)
+        return True
+
+    def _restart(self, state: State, q: Gaussian) -> None:
+        state.restart(q)
         self.averages, self.last_change = [], None
         self.window = self._multiple(max(self.window, RELAXATIONS * max(state.block / self.pace, 1 / self.rate)))
-        return True
+
+    def _retreat(self, state: State, trouble: str) -> None:
+        """Go back to the last window that could be evaluated, narrower and with smaller steps each time."""
+        if self.retreats >= RETREATS or self.safe is None:
+            self._fail(trouble)
+            return
+        self.retreats += 1
+        self.rate *= 0.5
+        self.pace *= 0.5
+        self._restart(state, Gaussian(self.safe.mean, self.safe.factor * 0.5**self.retreats))
+
+    def _converge(self, reason: str) -> None:
+        self.status, self.reason = Status.CONVERGED, reason
 
     def _fail(self, reason: str) -> None:
         self.status, self.reason = Status.FAILED, reason
 
     def approximation(self) -> Gaussian | None:
-        if self.best is not None:
+        """The last iterate where there is no noise; else the last average, with what the open window adds to it."""
+        if self.state is None:
+            return None
+        if self.status is Status.RUNNING and (self.best is None or self.exact):
+            return self.state.current()
+        if self.best is None:
+            return self.safe
+        if self.status is not Status.RUNNING or self.state.steps < self.state.block:
             return self.best.q
-        return None if self.state is None else self.state.current()
+        running = self.state.average().q
+        return merge(self.best.q, running, self.state.steps / (self.window + self.state.steps))
 
     def diagnostics(self) -> dict[str, float]:
         if self.best is None or self.state is None:
             return {}
-        return {"elbo": self.best.elbo, "skipped": float(self.state.tally[descent.SKIPPED])}
+        return {
+            "elbo": self.best.elbo,
+            "skipped": float(self.state.tally[descent.SKIPPED]),
+            "retreats": float(self.retreats),
+        }
 
 
 def advi_meanfield(*, tolerance: float = 0.02, warm_start: bool = True, rate: float = 1.0, pace: float = 0.5) -> Recipe:

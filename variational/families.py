@@ -12,6 +12,7 @@ from variational import descent
 from variational.gaussian import Gaussian, triangular
 
 QUADRATIC = 1e-3  # nats^2, or squared sd
+SMALLEST_GROUP, LARGEST_GROUP = 8, 32  # coordinates turned together; fewer would make weights heavy-tailed
 LARGEST_BLOCK = 512  # pairs; in more dimensions some off-diagonal noise stays
 
 
@@ -51,11 +52,12 @@ def difference(a: Gaussian, b: Gaussian) -> Vector:
     return np.concatenate([a.standardise(b.mean)[0], change[np.tril_indices(a.dim)]])
 
 
-def merge(a: Gaussian, b: Gaussian) -> Gaussian:
-    """The average over two windows of equal length."""
+def merge(a: Gaussian, b: Gaussian, share: float = 0.5) -> Gaussian:
+    """The average over two windows, of which b is a `share`."""
+    mean = (1 - share) * a.mean + share * b.mean
     if a.diagonal:
-        return Gaussian(0.5 * (a.mean + b.mean), np.sqrt(0.5 * (a.factor**2 + b.factor**2)))
-    return Gaussian(0.5 * (a.mean + b.mean), 0.5 * (a.factor + b.factor))
+        return Gaussian(mean, np.sqrt((1 - share) * a.factor**2 + share * b.factor**2))
+    return Gaussian(mean, (1 - share) * a.factor + share * b.factor)
 
 
 @dataclass
@@ -66,32 +68,31 @@ class State:
     scale: Vector | Matrix
     velocity: Vector
     pull: Vector | Matrix
-    magnitudes: Vector
     signs: np.ndarray
+    rotation: Matrix
     order: np.ndarray
-    strata: np.ndarray
     tally: np.ndarray
     sums: Matrix
     factors: Matrix
     heights: Vector
-    fresh: bool = False
     steps: int = 0
 
     @classmethod
     def at(cls, q: Gaussian) -> "State":
         """A state that starts from q."""
         dim = q.dim
-        block = min(1 << (dim - 1).bit_length(), LARGEST_BLOCK)
-        signs = np.ascontiguousarray(hadamard(block, dtype=np.int8)[:, np.arange(dim) % block])
+        group = min(max(_power(dim), SMALLEST_GROUP), LARGEST_GROUP)
+        groups = -(-dim // group)
+        parts = min(_power(groups), LARGEST_BLOCK // group)
+        signs = hadamard(parts, dtype=np.int8)[:, np.arange(groups) % parts]
         state = cls(
             aligned(q.mean),
             aligned(q.factor),
             zeros(dim),
             zeros(*q.factor.shape),
-            zeros(dim),
-            signs,
-            np.arange(block),
-            np.zeros(dim, dtype=np.int64),
+            np.ascontiguousarray(np.repeat(signs, group, axis=1)),
+            zeros(group, groups * group),
+            np.arange(parts * group),
             np.zeros(4, dtype=np.int64),
             zeros(6, dim),
             zeros(0, 0) if q.diagonal else zeros(dim, dim),
@@ -107,19 +108,25 @@ class State:
 
     @property
     def block(self) -> int:
-        """Pairs that share their magnitudes."""
+        """Pairs whose directions are orthogonal; scales move after each block."""
         return len(self.order)
 
     @property
-    def cycle(self) -> int:
-        """Pairs over which the noise is smallest: blocks with magnitudes of each stratum."""
-        return descent.STRATA * self.block
+    def aliased(self) -> bool:
+        """Whether there are more coordinates than a block has directions, so that it cannot cancel all noise."""
+        return self.block < int(self.rotation.shape[1])
+
+    @property
+    def stalled(self) -> bool:
+        """Whether blocks in a row could not be evaluated, although the scales shrank."""
+        return bool(self.tally[descent.STALLED] >= descent.HOPELESS)
 
     def restart(self, q: Gaussian) -> None:
-        """Go on from q, with a new window."""
+        """Go on from q, with a new block and a new window."""
         self.mean[:] = q.mean
         self.scale[:] = np.log(q.factor) if self.diagonal else q.factor
         self.velocity[:] = 0.0
+        self.tally[descent.STALLED] = 0
         self.open_window()
 
     def open_window(self) -> None:
@@ -130,30 +137,37 @@ class State:
         self.heights[:] = 0.0
         self.steps = 0
 
-    def advance(self, target: Target, rng: np.random.Generator, steps: int, rate: float, pace: float) -> None:
-        """Make steps, of two gradients each."""
+    def advance(self, target: Target, rng: np.random.Generator, steps: int, rate: float, pace: float) -> int:
+        """Make steps, of two gradients each; fewer where the state is stalled. Returns how many."""
         dim = len(self.mean)
-        vectors = empty(dim), empty(dim), empty(dim)
-        drawn = target.kernel, target.data, rng, self.signs, self.order, self.strata, self.tally, self.magnitudes
+        drawn = target.kernel, target.data, rng, self.signs, self.rotation, self.order, self.tally
         moved = self.mean, self.scale, self.velocity, self.pull
-        gathered = (empty(dim), self.sums) if self.diagonal else (empty(dim), empty(2, dim), self.sums, self.factors)
+        scratch = tuple(empty(dim) for _ in range(5 if self.diagonal else 6))
+        gathered = (self.sums,) if self.diagonal else (self.sums, self.factors)
         step = descent.meanfield if self.diagonal else descent.fullrank
-        step(*drawn, *moved, *vectors, *gathered, self.heights, int(self.fresh), steps, rate, pace)
-        self.steps += steps
+        made = int(step(*drawn, *moved, *scratch, *gathered, self.heights, steps, rate, pace))
+        self.steps += made
+        return made
 
     def current(self) -> Gaussian:
         """The last iterate."""
         return Gaussian(self.mean.copy(), np.exp(self.scale) if self.diagonal else triangular(self.scale))
 
     def average(self) -> Average:
-        """The average over the window so far."""
-        n = self.steps
+        """The average over the window so far, which holds one block at least."""
+        n, m = self.steps, self.steps // self.block * self.block
         shift, square = self.sums[descent.MEANS] / n, self.sums[descent.MEAN_SQUARES] / n
-        log, log_square = self.sums[descent.LOGS] / n, self.sums[descent.LOG_SQUARES] / n
+        log, log_square = self.sums[descent.LOGS] / m, self.sums[descent.LOG_SQUARES] / m
         mean = self.sums[descent.ANCHOR] + shift
-        factor = np.sqrt(self.sums[descent.VARIANCES] / n) if self.diagonal else triangular(self.factors / n)
+        factor = np.sqrt(self.sums[descent.VARIANCES] / m) if self.diagonal else triangular(self.factors / m)
         q = Gaussian(mean, factor)
         spread = float(np.max((square - shift**2) / q.variance))
-        count, rise, rise_square, level = self.heights
-        rise, rise_square = rise / max(count, 1), rise_square / max(count, 1)
-        return Average(q, spread, float(np.max(log_square - log**2)), float(level + rise), float(rise_square - rise**2))
+        wobble = float(np.max(log_square - log**2))
+        count, rise, rise_square, level = (float(height) for height in self.heights)
+        rise, rise_square = rise / max(count, 1.0), rise_square / max(count, 1.0)
+        return Average(q, spread, wobble, level + rise, rise_square - rise * rise)
+
+
+def _power(n: int) -> int:
+    """The smallest power of two that is n or more."""
+    return 1 << (n - 1).bit_length()

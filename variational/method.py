@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pickle import PicklingError
 
 from targets.protocols import Run
 from targets.target import Target
@@ -36,6 +38,14 @@ class Recipe:
         """The name with the options that differ from their defaults, as `crossover run -m` takes it."""
         inner = ",".join(f"{key}={_plain(self.options[key])}" for key in self.changed)
         return f"{self.name}[{inner}]" if inner else self.name
+
+    def __reduce__(self) -> tuple[Callable[..., "Recipe"], tuple[()]]:
+        """Pickle as name and options, from which the registry makes it anew: closures cannot be pickled."""
+        from variational.registry import method
+
+        if not self.name:
+            raise PicklingError("a method that no registry made cannot be pickled: it has no name to make it by")
+        return partial(method, self.name, **self.options), ()
 
     def unfit(self, target: Target) -> str | None:
         return self.refuse(target)
