@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from harness import metrics, plugins, provenance, registry
 from harness.budget import Budget
 from harness.clock import Clock, one_thread
@@ -48,7 +50,7 @@ class Cell:
             self.seed,
             self.budget.max_gradients,
             self.budget.max_seconds,
-            [plugins.digest(spec.partition("[")[0]) for spec in (self.target, self.method)],
+            [plugins.digest(spec) for spec in (self.target, self.method)],
         ]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
@@ -92,6 +94,16 @@ class Outcome:
     checkpoints: list[Checkpoint] = field(default_factory=list)
     work: Work = field(default_factory=Work)
     diagnostics: dict[str, float] = field(default_factory=dict)
+
+
+def stream(target: str, seed: int) -> int:
+    """The seed that methods get for one of the user's seeds on a target, given by its SPEC.
+
+    It is the same for all methods, which pairs them, and independent from target to target: otherwise the luck of one
+    seed would repeat itself on all of them.
+    """
+    words = np.random.SeedSequence([seed, *target.encode()]).generate_state(2, np.uint32)
+    return int(words[0]) << 31 | int(words[1]) >> 1
 
 
 def goals() -> Iterator[int]:
@@ -168,7 +180,7 @@ def compute(cell: Cell, jobs: int) -> tuple[dict[str, Any], Columns]:
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     target, method = cell.make()
     with one_thread():
-        outcome = race(target, method, cell.seed, cell.budget)
+        outcome = race(target, method, stream(target.label, cell.seed), cell.budget)
         columns, summary = judge(target, outcome, cell.seed)
     row = {
         "cell_id": cell.cell_id,

@@ -48,7 +48,7 @@ _METHODS = (
 )
 
 PRESETS = {
-    "quick": Preset("a few minutes: small budgets, five seeds", _TARGETS, _METHODS, 5, Budget(100_000, 10.0)),
+    "quick": Preset("a few minutes: small budgets, five seeds", _TARGETS, _METHODS, 5, Budget(200_000, 10.0)),
     "standard": Preset(
         "about an hour: larger budgets and dimensions, ten seeds",
         (

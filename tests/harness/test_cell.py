@@ -9,7 +9,7 @@ import pytest
 
 import targets
 from harness.budget import Budget
-from harness.cell import FIRST_CHECKPOINT, Cell, compute, goals, race
+from harness.cell import FIRST_CHECKPOINT, Cell, compute, goals, race, stream
 from harness.clock import Clock
 from targets.options import UsageError
 from targets.protocols import Phase, Status
@@ -133,3 +133,10 @@ def test_the_clock_counts_its_own_stretches_only() -> None:
     with pytest.raises(KeyError), clock.running():
         raise KeyError
     assert 0.01 <= clock.seconds < 0.05
+
+
+def test_seeds_pair_methods_and_part_targets() -> None:
+    given = {stream(target, seed) for target in ("banana", "funnel", "funnel[dim=2]") for seed in range(1, 101)}
+    assert len(given) == 300
+    assert all(0 <= each < 2**63 for each in given)
+    assert stream("banana", 1) == stream("banana", 1)
