@@ -26,6 +26,7 @@ RELAXATIONS = 2.0  # a window is at least this many relaxation times of the scal
 DRIFT = 0.3  # correlation of successive changes above which the iterates still travel
 SURER = 0.05  # of the tolerance is asked for where it costs little: without noise
 PERSISTENT = 0.3  # ratio of the scales' variances in two windows above which it is noise, and not convergence
+LOOSER = 1.5  # than the tolerance may be what the windows of half the length, which have more noise, agreed to
 RETREATS = 12  # times that a fit is taken back to where the density could be evaluated, narrower and slower
 FAINTEST, WIDEST = 1e-100, 1e100
 ROUGH = 1e-4  # nats left to gain where the mode is good enough to start from
@@ -50,6 +51,7 @@ class AdviRun:
     safe: Gaussian | None = None
     best: Average | None = None
     exact: bool = False
+    agreed: bool = False
     retreats: int = 0
     work: Work = field(default_factory=Work)
     status: Status = Status.RUNNING
@@ -124,6 +126,7 @@ class AdviRun:
         """Judge the latest window by the one before."""
         left, trend = self._left(difference(before.q, latest.q))
         wanted = SURER * self.tolerance if self.exact else self.tolerance
+        agreed, self.agreed = self.agreed, False
         if trend > DRIFT or self.exact:
             if left <= wanted and not (trend > DRIFT and self._lower_steps(state, latest)):
                 self._converge(f"averages over windows of {self.window} steps agree to {wanted:g} sd")
@@ -131,9 +134,11 @@ class AdviRun:
         if self._lower_steps(state, latest):
             return
         self.best = latest._replace(q=merge(before.q, latest.q))
-        if 0.5 * left <= wanted:  # windows differ by twice the error of their average
+        # windows differ by twice the error of their average; a slow drift shows once they are longer
+        if agreed and 0.5 * left <= wanted:
             self._converge(f"the average over {2 * self.window} steps is within {wanted:g} sd")
             return
+        self.agreed = 0.5 * left <= LOOSER * wanted
         self.averages = [self.best]
         self.window *= 2
 
@@ -165,7 +170,7 @@ class AdviRun:
 
     def _restart(self, state: State, q: Gaussian) -> None:
         state.restart(q)
-        self.averages, self.last_change = [], None
+        self.averages, self.last_change, self.agreed = [], None, False
         self.window = self._multiple(max(self.window, RELAXATIONS * max(state.block / self.pace, 1 / self.rate)))
 
     def _retreat(self, state: State, trouble: str) -> None:

@@ -1,6 +1,7 @@
 """Laws that every VI method obeys: parametrised over the registry, so that a new one is tested by its line there."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,23 +60,62 @@ def test_the_closed_form_optimum_of_a_gaussian_is_reached(name: str) -> None:
     assert np.max(np.abs(np.log(q.sd / expected.sd))) < accuracy
 
 
+CUT = {
+    "correlated_gaussian": {"dim": 10, "rho": 0.9},
+    "logistic_regression": {},
+    "eight_schools": {},
+    "banana": {},
+}
+
+
+def seen(run: Run) -> tuple[object, ...]:
+    """What a checkpoint keeps of a run, to the bit."""
+    q = run.approximation()
+    bits = None if q is None else (q.mean.tobytes(), q.covariance.tobytes())
+    return bits, vars(run.work).copy(), run.status, run.reason, run.phase, run.diagnostics()
+
+
+def checkpoints(name: str, target: Target, cuts: np.random.Generator | None) -> list[tuple[object, ...]]:
+    """What is seen at growing goals, reached at once or in random pieces, with the run pickled now and then."""
+    run, kept = method(name).start(target, 3), []
+    for goal in (50, 333, 1000, 2047, 4500, 9001):
+        while run.status is Status.RUNNING and run.work.total < goal:
+            piece = goal - run.work.total
+            if cuts is not None:
+                piece = min(piece, int(np.exp(cuts.uniform(0, 7))))
+                run = pickle.loads(pickle.dumps(run)) if cuts.random() < 0.1 else run
+                run.approximation()
+            run.advance(piece)
+        kept.append(seen(run))
+    return kept
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("piece", [1, 37, 1000])
-def test_slicing_changes_nothing(name: str, piece: int) -> None:
-    target = GAUSSIAN if name == "cavi" else targets.load("banana")
-    whole = finish(method(name).start(target, 3), budget=3000, piece=3000)
-    cut = method(name).start(target, 3)
-    while cut.status is Status.RUNNING and cut.work.total < whole.work.total:
-        cut.advance(min(piece, whole.work.total - cut.work.total))
-    if whole.status is not Status.RUNNING:
-        finish(cut)  # a decision due at the very end of the work falls into the next call
-    assert cut.work == whole.work
-    assert (cut.status, cut.reason) == (whole.status, whole.reason)
-    a, b = whole.approximation(), cut.approximation()
-    assert isinstance(a, Gaussian) and isinstance(b, Gaussian)
-    np.testing.assert_array_equal(a.mean, b.mean)
-    # sums over a window are gathered piece by piece
-    np.testing.assert_allclose(a.factor, b.factor, rtol=1e-12)
+@pytest.mark.parametrize("target", CUT)
+def test_results_are_the_same_bits_however_the_work_is_cut(name: str, target: str) -> None:
+    loaded = targets.load(target, **CUT[target])
+    if method(name).unfit(loaded):
+        loaded = targets.load("correlated_gaussian", dim=3 + list(CUT).index(target), rho=0.5)
+    whole = checkpoints(name, loaded, None)
+    for seed in range(3):
+        for cut, uncut in zip(checkpoints(name, loaded, np.random.default_rng(seed)), whole, strict=True):
+            assert cut == uncut
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_can_be_pickled(name: str) -> None:
+    numbers = {k: v for k, v in defaults(METHODS.factory(name)).items() if isinstance(v, float)}
+    recipe = method(name, **{key: 2 * value for key, value in numbers.items()})
+    copy = pickle.loads(pickle.dumps(recipe))
+    assert (copy.name, copy.options, copy.changed) == (recipe.name, recipe.options, recipe.changed)
+    assert (copy.label, copy.tags) == (recipe.label, recipe.tags)
+    a, b = (finish(each.start(GAUSSIAN, 1), budget=2000) for each in (recipe, copy))
+    assert seen(a) == seen(b)
+
+
+def test_a_method_without_a_name_cannot_be_pickled() -> None:
+    with pytest.raises(pickle.PicklingError, match="no name"):
+        pickle.dumps(replace(method("laplace"), name=""))
 
 
 @pytest.mark.parametrize("name", NAMES)
