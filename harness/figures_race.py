@@ -26,7 +26,7 @@ METHODS = (
 )
 METRIC = METRICS["centred_b2"]  # a squared error: its root is drawn
 SEEDS = 5
-BUDGET = Budget(150_000, 30.0)
+BUDGET = Budget(400_000, 30.0)
 
 
 def trade_off(seed: int) -> dict[str, Any]:
