@@ -22,6 +22,7 @@ MARKER = "crossover.json"
 _FORMAT = "crossover results"
 _CELL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+,-]{0,199}")
 _ABANDONED_SECONDS = 3600.0
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)  # JSON of other shapes
 
 
 def open_folder(path: str | os.PathLike[str], create: bool = False) -> "Folder":
@@ -45,7 +46,7 @@ def open_folder(path: str | os.PathLike[str], create: bool = False) -> "Folder":
         if create:
             opened.cells_path.mkdir(exist_ok=True)
             write_atomically(folder / ".writable", b"")
-            (folder / ".writable").unlink()
+            (folder / ".writable").unlink(missing_ok=True)  # two races may look at once
             opened.clean()
     except OSError as error:
         verb = "written" if create else "read"
@@ -66,6 +67,28 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def encoded(cell: Mapping[str, Any], curves: Mapping[str, Sequence[Any]]) -> bytes:
+    """What `Folder.write` puts into the file of a cell.
+
+    Raises:
+        RecordsError: a column is unknown or of the wrong kind, or lengths differ.
+    """
+    cell_id = cell.get("cell_id")
+    if not isinstance(cell_id, str) or not _CELL_ID.fullmatch(cell_id):
+        raise RecordsError(f"{cell_id!r} is no cell_id: letters, digits and ._=+,- up to 200")
+    row = {"schema_version": SCHEMA_VERSION, **cell}
+    _require_known(row, CELLS, "cells")
+    _require_known(curves, CURVES, "curves")
+    lengths = {name: len(values) for name, values in curves.items()}
+    if len(set(lengths.values())) > 1:
+        raise RecordsError(f"the curves of {cell_id} differ in length: {lengths}")
+    record = {
+        "cell": {name: encode(CELLS[name], value) for name, value in row.items()},
+        "curves": {name: [encode(CURVES[name], value) for value in values] for name, values in curves.items()},
+    }
+    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
 
 
 class Folder:
@@ -103,21 +126,8 @@ class Folder:
         Raises:
             RecordsError: a column is unknown or of the wrong kind, lengths differ, or the disk refuses.
         """
-        cell_id = cell.get("cell_id")
-        if not isinstance(cell_id, str) or not _CELL_ID.fullmatch(cell_id):
-            raise RecordsError(f"{cell_id!r} is no cell_id: letters, digits and ._=+,- up to 200")
-        row = {"schema_version": SCHEMA_VERSION, **cell}
-        _require_known(row, CELLS, "cells")
-        _require_known(curves, CURVES, "curves")
-        lengths = {name: len(values) for name, values in curves.items()}
-        if len(set(lengths.values())) > 1:
-            raise RecordsError(f"the curves of {cell_id} differ in length: {lengths}")
-        record = {
-            "cell": {name: encode(CELLS[name], value) for name, value in row.items()},
-            "curves": {name: [encode(CURVES[name], value) for value in values] for name, values in curves.items()},
-        }
-        content = json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-        path = self._file(cell_id)
+        content = encoded(cell, curves)
+        path = self._file(cell["cell_id"])
         try:
             write_atomically(path, content)
         except OSError as error:
@@ -136,7 +146,7 @@ class Folder:
             return None
         except OSError as error:
             raise RecordsError(f"{path} cannot be read: {error.strerror or error}") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _MALFORMED as error:
             self._set_aside(path, str(error) or type(error).__name__)
             return None
 
@@ -149,8 +159,9 @@ class Folder:
         """Changes whenever a cell's file does. Made from names, sizes and times, without reading them."""
         state = hashlib.sha256()
         for path in sorted(self._files()):
-            status = path.stat()
-            state.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            with contextlib.suppress(FileNotFoundError):  # another process set it aside as damaged
+                status = path.stat()
+                state.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
         return state.hexdigest()
 
     def consolidate(self) -> None:
@@ -203,12 +214,15 @@ class Folder:
                 return
 
 
+_NEEDED = ("target", "method", "seed", "status")
 _ORDER = ("target", "method", "seed", "cell_id")
 
 
 def _found(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if any(not path.name.endswith(".tmp") for path in folder.iterdir()):
+        if (folder / MARKER).exists():  # another race has made it meanwhile
+            return
         raise RecordsError(f"{folder} is not empty and holds no results: name a new or an empty folder")
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, "created": created}
@@ -219,7 +233,7 @@ def _check_marker(marker: Path) -> str:
     try:
         said = json.loads(marker.read_bytes())
         version, created, form = int(said["schema_version"]), str(said["created"]), said["format"]
-    except (ValueError, TypeError, KeyError):
+    except _MALFORMED:
         form = None
     if form != _FORMAT:
         raise RecordsError(f"{marker} was not written by crossover: name a new or an empty folder")
@@ -258,6 +272,9 @@ def _complete(record: Any, cell_id: str) -> tuple[dict[str, Any], dict[str, list
         raise RecordsError(f"its format {given['schema_version']} is newer than {SCHEMA_VERSION}")
     _require_known(given, CELLS, "cells")
     _require_known(curves, CURVES, "curves")
+    for name in _NEEDED:
+        if given[name] is None:
+            raise RecordsError(f"it lacks {name}")
     length = max(map(len, curves.values()), default=0)
     cell = {name: decode(column, given.get(name)) for name, column in CELLS.items()}
     columns = {name: [decode(column, v) for v in curves.get(name, [None] * length)] for name, column in CURVES.items()}

@@ -55,7 +55,7 @@ def _current(folder: Folder, which: Which) -> bool:
         return False
     try:
         said = pq.read_schema(path).metadata or {}
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, OSError):  # damaged: it is made again
         return False
     return bool(said.get(_DIGEST) == folder.digest().encode())
 

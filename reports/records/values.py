@@ -56,7 +56,7 @@ def _int(value: Any) -> int | None:
     if isinstance(value, float) and math.isnan(value):
         return None
     whole = int(value)
-    if whole != value:
+    if whole != value or not -(2**63) <= whole < 2**63:  # the tables hold 64 bits
         raise ValueError
     return whole
 

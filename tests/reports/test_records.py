@@ -94,6 +94,7 @@ def test_tables_follow_the_cells(empty: Folder) -> None:
         (row(), {"seconds": [1.0], "elbo": []}, "differ in length"),
         (row(seed="one"), {}, "'seed' takes int"),
         (row(seed=1.5), {}, "'seed' takes int"),
+        (row(seed=2**63), {}, "'seed' takes int"),
         (row(r_hat="high"), {}, "'r_hat' takes float"),
         (row(summary={1: 2}), {}, "'summary' takes json"),
         (row("../a"), {}, "is no cell_id"),
@@ -108,7 +109,19 @@ def test_what_is_not_of_the_format_is_refused(
     assert empty.cell_ids() == [] and temporaries(empty) == []
 
 
-@pytest.mark.parametrize("spoiled", [b'{"cell": {"cell_id": "a"', b"", b"{}", b"[1]", b"\xff"])
+SPOILED = [
+    b'{"cell": {"cell_id": "a"',
+    b"",
+    b"{}",
+    b"[1]",
+    b"\xff",
+    b"[" * 100_000,
+    b'{"cell": {"cell_id": "a", "schema_version": 1}, "curves": {}}',
+    b'{"cell": {"cell_id": "a", "schema_version": 1, "target": "t", "method": "m", "seed": 1e999}, "curves": {}}',
+]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
 def test_a_damaged_cell_is_absent_and_kept_aside(empty: Folder, spoiled: bytes) -> None:
     empty.write(row("a"), {"elbo": [1.0]})
     empty.write(row("b"), {"elbo": [1.0]})
@@ -150,7 +163,7 @@ KILLED = """
 import os, signal, sys
 from reports.records import open_folder
 folder = open_folder(sys.argv[1], create=True)
-folder.write({"cell_id": "whole"}, {"elbo": [1.0] * 1000})
+folder.write({"cell_id": "whole", "target": "t", "method": "m", "seed": 1, "status": "failed"}, {"elbo": [1.0] * 1000})
 os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
 folder.write({"cell_id": "half"}, {"elbo": [1.0] * 1000})
 """
@@ -184,11 +197,17 @@ def test_folders_that_are_not_results_are_refused_in_one_line(tmp_path: Path) ->
     other = tmp_path / "other"
     other.mkdir()
     (other / "crossover.json").write_text('{"something": "else"}')
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "crossover.json").write_text("[" * 100_000)
+    (tmp_path / "endless").mkdir()
+    (tmp_path / "endless" / "crossover.json").write_text('{"schema_version": 1e999}')
     (tmp_path / "file").write_text("")
     for path, said in (
         (foreign, "is not empty and holds no results"),
         (newer, "newer version"),
         (other, "was not written by crossover"),
+        (tmp_path / "deep", "was not written by crossover"),
+        (tmp_path / "endless", "was not written by crossover"),
         (tmp_path / "file" / "r", "cannot be written"),
     ):
         with pytest.raises(RecordsError, match=said) as caught:
@@ -198,6 +217,29 @@ def test_folders_that_are_not_results_are_refused_in_one_line(tmp_path: Path) ->
     with pytest.raises(RecordsError, match="holds no results"):
         open_folder(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
+
+
+def test_two_races_may_make_a_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Path.iterdir
+
+    def iterdir(self: Path) -> Any:
+        monkeypatch.undo()
+        open_folder(self, create=True)
+        return look(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert open_folder(tmp_path / "r", create=True).cell_ids() == []
+
+
+def test_damaged_tables_are_made_again(empty: Folder) -> None:
+    empty.write(row("a"), {"elbo": [1.0]})
+    empty.consolidate()
+    whole = (empty.path / "cells.parquet").read_bytes()
+    for spoiled in (b"", whole[: len(whole) // 2], b"PAR1" + b"\xff" * 100 + bytes([100, 0, 0, 0]) + b"PAR1"):
+        (empty.path / "cells.parquet").write_bytes(spoiled)
+        assert list(empty.cells()["cell_id"]) == ["a"]
+        empty.consolidate()
+        assert (empty.path / "cells.parquet").read_bytes() == whole
 
 
 def test_a_folder_that_cannot_be_written_is_refused(empty: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
