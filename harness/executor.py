@@ -8,6 +8,7 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ GRACE_SECONDS = 300.0  # beyond a cell's own cap, for compilation and for judgin
 POLL_SECONDS = 0.5
 PRELOAD = ["harness.preload"]
 MEMORY_SHARE = 0.8  # of the machine's memory, for all jobs together
+MEMORY_LEAST = 2**30  # bytes for a job, however many there are: the libraries alone take a quarter
+STARTS = 5  # attempts at a process while the server is being killed
+SERVER_DIED = 255  # what multiprocessing gives as exit code when the server can no longer tell
 PR_SET_PDEATHSIG = 1
 
 Result = tuple[dict[str, Any], dict[str, list[Any]]]
@@ -51,6 +55,12 @@ class _Worker:
     process: Any
     pipe: Connection
     deadline: float
+    server: int
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether it ended because its server did, which is no fault of the task."""
+        return self.process.exitcode == SERVER_DIED and not _lives(self.server)
 
 
 class Executor:
@@ -58,7 +68,7 @@ class Executor:
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
-        self.memory = MEMORY_SHARE * psutil.virtual_memory().total / jobs
+        self.memory = max(MEMORY_SHARE * psutil.virtual_memory().total / jobs, MEMORY_LEAST)
         pin_threads_of_children()
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(PRELOAD)
@@ -81,22 +91,39 @@ class Executor:
         self.workers.clear()
 
     def run(self, tasks: list[Task]) -> Iterator[Finished]:
-        """Yield every task as it ends, in the order of ending."""
-        queue = tasks[::-1]
+        """Yield every task as it ends, in the order of ending. One whose server was killed is run a second time."""
+        queue, again = tasks[::-1], set[str]()
         while queue or self.workers:
             while queue and len(self.workers) < self.jobs:
                 self.workers.append(self._start(queue.pop()))
             for worker in self._ended():
                 self.workers.remove(worker)
-                yield self._collect(worker)
+                finished = self._collect(worker)
+                if finished.result is None and worker.orphaned and worker.task.key not in again:
+                    again.add(worker.task.key)
+                    queue.append(worker.task)
+                else:
+                    yield finished
 
     def _start(self, task: Task) -> _Worker:
-        receive, send = self.context.Pipe(False)
-        process = self.context.Process(target=_child, args=(send, task.payload), daemon=True)
-        with _without_main():
-            process.start()
-        send.close()
-        return _Worker(task, process, receive, time.monotonic() + task.seconds + GRACE_SECONDS)
+        from multiprocessing import forkserver
+
+        for attempt in range(1, STARTS + 1):
+            receive, send = self.context.Pipe(False)
+            process = self.context.Process(target=_child, args=(send, task.payload), daemon=True)
+            try:
+                with _uninterrupted(), _without_main():
+                    process.start()
+                break
+            except (EOFError, ConnectionError):  # the server was killed; the next start begins another
+                receive.close()
+                if attempt == STARTS:
+                    raise
+                time.sleep(POLL_SECONDS)
+            finally:
+                send.close()
+        server: int = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        return _Worker(task, process, receive, time.monotonic() + task.seconds + GRACE_SECONDS, server)
 
     def _ended(self) -> list[_Worker]:
         ready = wait([worker.pipe for worker in self.workers], timeout=POLL_SECONDS)
@@ -116,7 +143,7 @@ class Executor:
         if worker.pipe.poll():
             try:
                 finished.result, finished.reason = worker.pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):  # OSError: it died in the middle of its answer
                 worker.process.join()
                 finished.reason = f"the process died: {_exit(worker.process.exitcode)}"
         else:
@@ -138,11 +165,35 @@ def _child(pipe: Connection, payload: Any) -> None:
         pipe.close()
 
 
+def _lives(process: int) -> bool:
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _die_with_parent() -> None:
     """Ask Linux to end this process with the server it was forked from, which ends with the main process."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put off interrupts to the end: a child that is told half of what to do complains on the terminal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 @contextlib.contextmanager

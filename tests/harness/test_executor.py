@@ -1,8 +1,11 @@
 """A process a cell: whatever happens in one ends that one only."""
 
+import multiprocessing
 import os
 import signal
+import threading
 import time
+from multiprocessing import forkserver
 
 import pytest
 
@@ -47,6 +50,43 @@ def test_deaths_end_their_own_cell_only(run) -> None:
     assert done[0] == (1, "") and done[3] == (2, "")
     assert done[1] == (None, "the process died: exit code 7")
     assert done[2] == (None, "the process died: signal SIGSEGV")
+
+
+def test_tasks_survive_the_death_of_the_server(run) -> None:
+    def kill() -> None:
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+
+    forkserver.ensure_running()
+    threading.Timer(1.0, kill).start()
+    done = run(*[Call(time.sleep, 0.7) for _ in range(4)], jobs=2)
+    assert [done[i] for i in range(4)] == [(None, "")] * 4
+
+
+def kill_parent() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def test_a_task_that_kills_its_server_is_given_up(run) -> None:
+    assert run(Call(kill_parent))[0] == (None, "the process died: exit code 255")
+
+
+def test_an_interrupt_waits_until_a_process_has_its_orders(monkeypatch) -> None:
+    with Executor(1) as executor:
+        start = executor.context.Process.start
+
+        def interrupted(process) -> None:
+            signal.raise_signal(signal.SIGINT)
+            start(process)
+
+        monkeypatch.setattr(executor.context.Process, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            executor.run([Task("0", Call(abs, -1), 30.0)]).__next__()
+        assert multiprocessing.active_children(), "it was started whole"
+
+
+def test_many_jobs_leave_each_the_memory_to_start() -> None:
+    assert Executor(1000).memory >= 2**30
 
 
 def test_a_hang_is_ended_at_its_deadline(run, monkeypatch) -> None:
