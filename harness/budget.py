@@ -17,5 +17,8 @@ class Budget:
     max_seconds: float
 
     def __post_init__(self) -> None:
-        require(self.max_gradients >= 1, f"max-gradients={self.max_gradients} is not accepted; it takes 1 or more")
+        require(
+            1 <= self.max_gradients < 2**63,
+            f"max-gradients={self.max_gradients} is not accepted; it takes 1 or more, in 64 bits",
+        )
         require(self.max_seconds > 0, f"max-seconds={self.max_seconds} is not accepted; it takes more than 0")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import json
 import pathlib
 import signal
@@ -57,7 +58,7 @@ def list_(what: str | None, as_json: bool, plugin_files: tuple[str, ...]) -> Non
 @click.option("--max-gradients", type=int, metavar="N", help="Evaluations that a cell may spend.")
 @click.option("--max-seconds", type=float, metavar="S", help="Seconds that a cell may spend, as a guard.")
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, metavar="N", help="Cells at once; seconds are then marked so."
+    "--jobs", type=click.IntRange(1, 128), default=1, metavar="N", help="Cells at once; seconds are then marked so."
 )
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Show what would be computed.")
@@ -90,7 +91,7 @@ def run(
         targets = registry.select_targets(list(target_patterns or preset.targets))
         methods = registry.select_methods(list(method_patterns or preset.methods))
         cells = grid.cells(targets, methods, preset.seeds if seeds is None else seeds, budget)
-        grid.check_plugin_targets(targets)
+        runner.check_plugin_targets(targets, executor)
         if dry_run:
             return _dry_run(folder, cells)
         records = open_folder(folder, create=True)
@@ -121,7 +122,7 @@ def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
 @cli.command()
 @folder_argument
 @click.option("--only", metavar="N,N", help="Numbers of the figures to make, such as 1,4.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:
     """Reproduce the figures of the chapter in DIR, each as SVG, PNG, and JSON with the numbers drawn."""
     from harness import figures as numbers
@@ -197,9 +198,9 @@ def main() -> NoReturn:
         sys.stderr.close()  # the reader went away; there is nobody to tell
         sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOTDIR):
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _end(f"{error.filename or 'a file'} cannot be written: {error.strerror}", USAGE)
+        _end(f"{error.filename or 'a file'} cannot be used: {error.strerror}", USAGE)
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
@@ -236,7 +237,7 @@ def _figure_numbers(only: str | None, known: tuple[int, ...]) -> list[int]:
 
 
 def _dry_run(folder: pathlib.Path, cells: "list[Cell]") -> None:
-    from harness import registry, runner
+    from harness import plugins, registry, runner
     from reports.records import open_folder
 
     there = folder.exists() and any(folder.iterdir())
@@ -244,7 +245,8 @@ def _dry_run(folder: pathlib.Path, cells: "list[Cell]") -> None:
     targets = {label: registry.target(label) for label in {cell.target for cell in cells}}
     methods = {label: registry.method(label) for label in {cell.method for cell in cells}}
     for cell in cells:
-        why = methods[cell.method].unfit(targets[cell.target])
+        method, target = methods[cell.method], targets[cell.target]
+        why = plugins.guarded(f"{cell.method} on {cell.target}", functools.partial(method.unfit, target))
         state = "there" if cell not in todo else f"skip: {why}" if why else "compute"
         click.echo(f"{cell.cell_id}  {cell.target}  {cell.method}  seed {cell.seed}  {state}")
     click.echo(f"{len(cells)} cells, {len(cells) - len(todo)} of them there", err=True)

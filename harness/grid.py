@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 
-from harness import plugins, registry
+from harness import registry
 from harness.budget import Budget
 from harness.cell import Cell
 from harness.spec import Spec
 from targets.options import UsageError
+
+MOST_SEEDS = 10_000
 
 
 def cells(targets: Iterable[Spec], methods: Iterable[Spec], seeds: int, budget: Budget) -> list[Cell]:
@@ -15,8 +17,8 @@ def cells(targets: Iterable[Spec], methods: Iterable[Spec], seeds: int, budget: 
     Raises:
         UsageError: a SPEC is not accepted, or there are no seeds.
     """
-    if seeds < 1:
-        raise UsageError(f"seeds={seeds} is not accepted; it takes 1 or more")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"seeds={seeds} is not accepted; it takes 1 or more, up to {MOST_SEEDS:,}")
     target_labels = list(dict.fromkeys(registry.target(spec).label for spec in targets))
     method_labels = list(dict.fromkeys(registry.label(registry.method(spec)) for spec in methods))
     return [
@@ -25,19 +27,3 @@ def cells(targets: Iterable[Spec], methods: Iterable[Spec], seeds: int, budget: 
         for target in target_labels
         for method in method_labels
     ]
-
-
-def check_plugin_targets(targets: Iterable[Spec]) -> None:
-    """Check the targets that come from plug-ins before any time is spent on them.
-
-    Raises:
-        UsageError: one of them is wrong; the message says how.
-    """
-    from targets.check import check_target
-
-    for spec in targets:
-        if not plugins.digest(spec.name):
-            continue
-        for finding in check_target(registry.target(spec), seed=1):
-            if not finding.ok:
-                raise UsageError(f"target {spec.name} is wrong: {finding.what}: {finding.detail}")

@@ -4,6 +4,7 @@ import fnmatch
 from typing import Any
 
 from harness import warm_start
+from harness.plugins import guarded
 from harness.spec import Spec, is_glob, parse
 from samplers.registry import METHODS as SAMPLERS
 from targets.catalogue import Catalogue
@@ -35,7 +36,7 @@ def target(spec: str | Spec) -> Target:
     import targets
 
     wanted = parse(spec) if isinstance(spec, str) else spec
-    return targets.load(wanted.name, **wanted.options)
+    return guarded(f"target {wanted}", lambda: targets.load(wanted.name, **wanted.options))
 
 
 def method(spec: str | Spec) -> Method:
@@ -45,6 +46,10 @@ def method(spec: str | Spec) -> Method:
         UsageError: the SPEC, its name or an option is not accepted.
     """
     wanted = parse(spec) if isinstance(spec, str) else spec
+    return guarded(f"method {wanted}", lambda: _method(wanted))
+
+
+def _method(wanted: Spec) -> Method:
     options: dict[str, Any] = dict(wanted.options)
     warm = {key: options.pop(key) for key in warm_start.OPTIONS if key in options}
     if warm and wanted.name not in SAMPLERS.entries:

@@ -10,9 +10,11 @@ from harness import registry
 from harness.budget import Budget
 from harness.cell import Cell, compute, failure
 from harness.executor import Executor, Task
-from harness.plugins import loaded
-from harness.work import Compute, Warmup
+from harness.plugins import digest, loaded
+from harness.spec import Spec
+from harness.work import Check, Compute, Warmup
 from reports.records import Folder, open_folder
+from targets.options import UsageError
 from targets.protocols import Method
 from targets.target import Target
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WARMUP_SECONDS = 600.0
+CHECK_SECONDS = 60.0
 
 Listener = Callable[[Cell, dict[str, Any]], None]
 
@@ -35,6 +38,18 @@ class Race:
 def missing(cells: Iterable[Cell], folder: Folder) -> list[Cell]:
     """The cells that the folder does not hold."""
     return [cell for cell in cells if not folder.has(cell.cell_id)]
+
+
+def check_plugin_targets(targets: Iterable[Spec], executor: Executor) -> None:
+    """Check the targets that come from plug-ins before any time is spent on them, in processes of their own.
+
+    Raises:
+        UsageError: one of them is wrong; the message says how.
+    """
+    specs = [str(spec) for spec in targets if digest(spec.name)]
+    for finished in executor.run([Task(spec, Check(spec, tuple(loaded())), CHECK_SECONDS) for spec in specs]):
+        if wrong := finished.reason or finished.result:
+            raise UsageError(f"target {finished.task.key} is wrong: {wrong}")
 
 
 def run(cells: list[Cell], folder: Folder, executor: Executor, listener: Listener) -> None:

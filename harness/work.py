@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import cell, metrics, plugins, registry
+from reports.records import encoded
+from targets.check import check_target
+from targets.options import UsageError
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,31 @@ class Warmup:
     plugins: tuple[str, ...]
 
 
-def perform(task: Compute | Warmup) -> tuple[Any, str]:
+@dataclass(frozen=True)
+class Check:
+    """Say what is wrong with a target."""
+
+    target: str
+    plugins: tuple[str, ...]
+
+
+def perform(task: Compute | Warmup | Check) -> tuple[Any, str]:
     """The result of a task and an empty string, or None and the reason why there is none."""
     try:
         for path in task.plugins:
             plugins.load(path)
         if isinstance(task, Compute):
-            return cell.compute(task.cell, task.jobs), ""
+            computed = cell.compute(task.cell, task.jobs)
+            encoded(*computed)  # a value that no record can hold is the failure of this cell, and not of the race
+            return computed, ""
+        if isinstance(task, Check):
+            findings = check_target(registry.target(task.target), seed=1)
+            return next((f"{found.what}: {found.detail}" for found in findings if not found.ok), ""), ""
         return compile_pairs(task.pairs), ""
+    except UsageError as error:
+        return None, str(error)
     except Exception as error:  # the boundary of a cell: reported as its row
-        return None, f"{type(error).__name__}: {error}"
+        return None, plugins.in_one_line(error)
 
 
 def compile_pairs(pairs: tuple[tuple[str, str], ...]) -> int:

@@ -70,12 +70,18 @@ def test_list_as_json(crossover) -> None:
         (["run", "DIR", "--preset", "slow"], "known: quick, standard, full"),
         (["run", "DIR", "--seeds", "0"], "seeds=0 is not accepted"),
         (["run", "DIR", "--max-gradients", "0"], "max-gradients=0 is not accepted"),
+        (["run", "DIR", "--max-gradients", 10**30], "it takes 1 or more, in 64 bits"),
+        (["run", "DIR", "--seeds", 10**12], "it takes 1 or more, up to 10,000"),
+        (["run", "DIR", "--jobs", 10**6], "is not in the range"),
+        (["run", "DIR", "-t", "correlated_gaussian[dim=10000000]"], "Unable to allocate"),
+        (["run", "x" * 300, "--dry-run"], "File name too long"),
         (["run", "DIR", "--max-gradients", "many"], "is not a valid integer"),
         (["run", "DIR", "--plugin", "nowhere.py"], "there is no plug-in file nowhere.py"),
         (["run"], "Missing argument 'DIR'"),
         (["fly"], "No such command 'fly'"),
         (["report", "DIR"], "holds no results"),
         (["figures", "DIR", "--only", "9"], "there is no figure '9'"),
+        (["figures", "DIR", "--seed", "-1"], "is not in the range x>=0"),
         (["check", "nothing"], "no target or method is called 'nothing'"),
     ],
 )
@@ -188,6 +194,9 @@ def test_a_wrong_gradient_is_refused(crossover, wrong_plugin_file: Path, tmp_pat
         ("x = 1", "defines neither TARGETS nor METHODS"),
         ("TARGETS = {'banana': print}", "'banana' is taken"),
         ("METHODS = ['hmc']", "must be a dictionary"),
+        ("import sys\nsys.exit(0)", "line 2: SystemExit: 0"),
+        ("TARGETS = {1: print}", "the name 1 must be made of letters"),
+        ("TARGETS = {'<i>': print}", "the name '<i>' must be made of letters"),
     ],
 )
 def test_a_broken_plugin_is_refused_in_one_line(crossover, tmp_path: Path, source: str, says: str) -> None:
@@ -195,6 +204,37 @@ def test_a_broken_plugin_is_refused_in_one_line(crossover, tmp_path: Path, sourc
     file.write_text(source)
     code, _, err = crossover("run", tmp_path / "results", "--plugin", file)
     assert code == 2 and says in err and len(err.strip().splitlines()) == 1
+
+
+FAILING = """
+import os, sys
+import targets
+def raises(): raise ValueError("one line\\nand another")
+def exits(): sys.exit(0)
+def dies():
+    like = targets.load("banana")
+    return targets.Target("dies", 2, like.log_density_and_gradient, like.data, initial=lambda rng: os.abort())
+TARGETS = {"raises_PLACE": raises, "exits_PLACE": exits, "dies_PLACE": dies}
+METHODS = {"refuses_PLACE": raises}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["-t", "raises"], "target raises_PLACE: ValueError: one line"),
+        (["-t", "exits"], "target exits_PLACE: SystemExit: 0"),
+        (["-t", "dies"], "target dies_PLACE is wrong: the process died: signal SIGABRT"),
+        (["-t", "banana", "-m", "refuses"], "method refuses_PLACE: ValueError: one line"),
+    ],
+)
+def test_what_a_plugin_does_when_called_ends_in_one_line(crossover, tmp_path: Path, names, says: str) -> None:
+    place = tmp_path.name
+    file = tmp_path / f"failing_{place}.py"
+    file.write_text(FAILING.replace("PLACE", place))
+    wanted = [name if name in {"-t", "-m", "banana"} else f"{name}_{place}" for name in names]
+    code, _, err = crossover("run", tmp_path / "results", *wanted, "--plugin", file)
+    assert (code, err.strip()) == (2, f"crossover: {says.replace('PLACE', place)}")
 
 
 def test_info_names_versions_and_the_cache(crossover) -> None:

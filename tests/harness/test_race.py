@@ -1,5 +1,8 @@
 """The race from Python, and what presets and plug-ins bring to it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -62,11 +65,22 @@ def test_a_plugin_is_loaded_once_and_named_by_its_content(plugin_file) -> None:
     assert load(plugin_file) is load(str(plugin_file))
     name = next(iter(load(plugin_file).TARGETS))
     before = plugins.digest(name)
+    assert before and plugins.digest(f"hmc[warm_start={name}[dim=3]]") == before, "within a SPEC too"
     plugin_file.write_text(plugin_file.read_text() + "\n# edited\n")
-    assert before and plugins.digest(name) != before
+    assert plugins.digest(name) == before, "what this process computes comes from what it loaded"
+    again = f"from harness import plugins; plugins.load({str(plugin_file)!r}); print(plugins.digest({name!r}))"
+    said = subprocess.run([sys.executable, "-c", again], capture_output=True, text=True, check=True).stdout.strip()
+    assert said and said != before
     assert plugins.digest("banana") == ""
     target = registry.target(f"{name}[dim=3]")
     assert np.allclose(target.evaluate(np.full((1, 3), 3.0))[1], 0.0)
+
+
+def test_a_plugin_imports_from_its_folder(tmp_path) -> None:
+    (tmp_path / "beside_the_plugin.py").write_text("NAME = 'named_beside'")
+    file = tmp_path / "imports_beside.py"
+    file.write_text("import beside_the_plugin\nTARGETS = {beside_the_plugin.NAME: dict}")
+    assert list(load(file).TARGETS) == ["named_beside"]
 
 
 METHOD = """
