@@ -22,7 +22,9 @@ def text(value: object) -> str:
     """A value as a SPEC writes it."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(short := f"{value:g}") == value:
+        return short
+    return str(value)
 
 
 def parse(source: str) -> Spec:

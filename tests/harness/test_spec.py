@@ -8,7 +8,9 @@ from targets.options import UsageError
 WORDS = st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True).filter(
     lambda w: w not in {"true", "false", "none", "nan", "inf"}
 )
-VALUES = st.one_of(st.integers(-(10**6), 10**6), st.booleans(), st.none(), WORDS, st.sampled_from([0.5, 1e-3, -2.25]))
+VALUES = st.one_of(
+    st.integers(-(10**6), 10**6), st.booleans(), st.none(), WORDS, st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 @given(WORDS, st.dictionaries(WORDS, VALUES, max_size=4))
