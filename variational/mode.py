@@ -115,10 +115,11 @@ def climb(  # type: ignore[no-untyped-def]
         for i in range(dim):
             steps[k, i] = trial[i] - x[i]
             changes[k, i] = gradient[i] - trial_gradient[i]
-            curvature += steps[k, i] * changes[k, i]
-            squared += changes[k, i] * changes[k, i]
             x[i] = trial[i]
             gradient[i] = trial_gradient[i]
+        for i in range(dim):  # a loop apart: sums beside stores round by how far apart the arrays lie
+            curvature += steps[k, i] * changes[k, i]
+            squared += changes[k, i] * changes[k, i]
         value = new
         if curvature > max(1e-12 * slope * length, 1e-280):
             inner[history + k] = 1.0 / curvature
