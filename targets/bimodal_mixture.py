@@ -24,19 +24,15 @@ def pair(x, gradient, data):  # type: ignore[no-untyped-def]
     ratio = data[0, 4] - data[0, 2] - 0.5 * (right - left) * (rest + to_right * to_right) + 2.0 * left * half * first
     small = math.exp(-abs(ratio))
     share = 1.0 / (1.0 + small)
-    if ratio > 0.0:
-        value = data[0, 4] - 0.5 * right * (rest + to_right * to_right) + math.log1p(small)
-        pull_right = right * share
-        pull_left = left * small * share
-    else:
-        value = data[0, 2] - 0.5 * left * (rest + to_left * to_left) + math.log1p(small)
-        pull_right = right * small * share
-        pull_left = left * share
+    left_height = data[0, 2] - 0.5 * left * (rest + to_left * to_left)
+    right_height = data[0, 4] - 0.5 * right * (rest + to_right * to_right)
+    pull_left = left * share * (small if ratio > 0.0 else 1.0)
+    pull_right = right * share * (1.0 if ratio > 0.0 else small)
     gradient[0] = -pull_left * to_left - pull_right * to_right
     pull = pull_left + pull_right
     for i in range(1, x.shape[0]):
         gradient[i] = -pull * x[i]
-    return value
+    return (right_height if ratio > 0.0 else left_height) + math.log(1.0 + small)
 
 
 @density
@@ -49,10 +45,9 @@ def pair_density(x, data):  # type: ignore[no-untyped-def]
         rest += x[i] * x[i]
     to_left, to_right = first + half, first - half
     ratio = data[0, 4] - data[0, 2] - 0.5 * (right - left) * (rest + to_right * to_right) + 2.0 * left * half * first
-    correction = math.log1p(math.exp(-abs(ratio)))
-    if ratio > 0.0:
-        return data[0, 4] - 0.5 * right * (rest + to_right * to_right) + correction
-    return data[0, 2] - 0.5 * left * (rest + to_left * to_left) + correction
+    left_height = data[0, 2] - 0.5 * left * (rest + to_left * to_left)
+    right_height = data[0, 4] - 0.5 * right * (rest + to_right * to_right)
+    return (right_height if ratio > 0.0 else left_height) + math.log(1.0 + math.exp(-abs(ratio)))
 
 
 def bimodal_mixture(*, dim: int = 1, separation: float = 5.0, weight: float = 0.5, sd_ratio: float = 1.0) -> Target:

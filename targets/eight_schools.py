@@ -11,7 +11,9 @@ import math
 
 import numpy as np
 
-from targets.kernel import Matrix, Vector, data_matrix, density, kernel
+from targets.exponential import log_one_plus
+from targets.kernel import Matrix, Vector, data_matrix, density, lean_kernel
+from targets.lanes import fma, load, splat, store, subtract, total
 from targets.options import require
 from targets.quadrature import Grid, mixture_moments
 from targets.target import Named, Target
@@ -33,23 +35,19 @@ _CONSTANT = (
 )
 
 
-@kernel
+@lean_kernel
 def noncentred(x, gradient, data):  # type: ignore[no-untyped-def]
-    """Columns: effect / error, 1 / error; a row a school."""
+    """Rows: effect / error, 1 / error; a column a school. The eight schools fill one register."""
     mu = x[0]
     tau = math.exp(x[1])
-    to_mu, to_tau, total = 0.0, 0.0, 0.0
-    for j in range(SCHOOLS):
-        raw = x[2 + j]
-        residual = data[j, 0] - (mu + tau * raw) * data[j, 1]
-        slope = residual * data[j, 1]
-        gradient[2 + j] = tau * slope - raw
-        to_mu += slope
-        to_tau += raw * slope
-        total += raw * raw + residual * residual
-    gradient[0] = to_mu - mu / PRIOR
-    gradient[1] = 1.0 - 2.0 / (1.0 + PRIOR / (tau * tau)) + tau * to_tau
-    return _CONSTANT - 0.5 * (total + mu * mu / PRIOR) - math.log1p(tau * tau / PRIOR) + x[1]
+    zero, raw, inverse = splat(0.0), load(x, 2), load(data, SCHOOLS)
+    residual = subtract(load(data, 0), fma(fma(splat(tau), raw, splat(mu)), inverse, zero))
+    slope = fma(residual, inverse, zero)
+    store(gradient, 2, subtract(fma(splat(tau), slope, zero), raw))
+    gradient[0] = total(slope) - mu / PRIOR
+    gradient[1] = 1.0 - 2.0 / (1.0 + PRIOR / (tau * tau)) + tau * total(fma(raw, slope, zero))
+    squares = total(fma(raw, raw, fma(residual, residual, zero)))
+    return _CONSTANT - 0.5 * (squares + mu * mu / PRIOR) - log_one_plus(tau * tau / PRIOR) + x[1]
 
 
 @density
@@ -57,32 +55,27 @@ def noncentred_density(x, data):  # type: ignore[no-untyped-def]
     """As `noncentred`, without gradient."""
     mu = x[0]
     tau = math.exp(x[1])
-    total = mu * mu / PRIOR
-    for j in range(SCHOOLS):
-        raw = x[2 + j]
-        residual = data[j, 0] - (mu + tau * raw) * data[j, 1]
-        total += raw * raw + residual * residual
-    return _CONSTANT - 0.5 * total - math.log1p(tau * tau / PRIOR) + x[1]
+    zero, raw = splat(0.0), load(x, 2)
+    residual = subtract(load(data, 0), fma(fma(splat(tau), raw, splat(mu)), load(data, SCHOOLS), zero))
+    squares = total(fma(raw, raw, fma(residual, residual, zero)))
+    return _CONSTANT - 0.5 * (squares + mu * mu / PRIOR) - log_one_plus(tau * tau / PRIOR) + x[1]
 
 
-@kernel
+@lean_kernel
 def centred(x, gradient, data):  # type: ignore[no-untyped-def]
-    """Columns: effect / error, 1 / error; a row a school."""
+    """As `noncentred` for the data."""
     mu = x[0]
     precision = math.exp(-2.0 * x[1])
-    to_mu, distance, misfit = 0.0, 0.0, 0.0
-    for j in range(SCHOOLS):
-        away = x[2 + j] - mu
-        residual = data[j, 0] - x[2 + j] * data[j, 1]
-        pull = away * precision
-        gradient[2 + j] = residual * data[j, 1] - pull
-        to_mu += pull
-        distance += away * away
-        misfit += residual * residual
-    gradient[0] = to_mu - mu / PRIOR
-    gradient[1] = 1.0 - SCHOOLS - 2.0 / (1.0 + PRIOR * precision) + distance * precision
-    tail = math.log1p(1.0 / (PRIOR * precision))
-    return _CONSTANT - 0.5 * (distance * precision + misfit + mu * mu / PRIOR) - tail + (1.0 - SCHOOLS) * x[1]
+    zero, theta, inverse = splat(0.0), load(x, 2), load(data, SCHOOLS)
+    away = subtract(theta, splat(mu))
+    pull = fma(away, splat(precision), zero)
+    residual = subtract(load(data, 0), fma(theta, inverse, zero))
+    store(gradient, 2, subtract(fma(residual, inverse, zero), pull))
+    distance = total(fma(away, pull, zero))
+    gradient[0] = total(pull) - mu / PRIOR
+    gradient[1] = 1.0 - SCHOOLS - 2.0 / (1.0 + PRIOR * precision) + distance
+    squares = distance + total(fma(residual, residual, zero)) + mu * mu / PRIOR
+    return _CONSTANT - 0.5 * squares - log_one_plus(1.0 / (PRIOR * precision)) + (1.0 - SCHOOLS) * x[1]
 
 
 @density
@@ -90,14 +83,11 @@ def centred_density(x, data):  # type: ignore[no-untyped-def]
     """As `centred`, without gradient."""
     mu = x[0]
     precision = math.exp(-2.0 * x[1])
-    distance, misfit = 0.0, 0.0
-    for j in range(SCHOOLS):
-        away = x[2 + j] - mu
-        residual = data[j, 0] - x[2 + j] * data[j, 1]
-        distance += away * away
-        misfit += residual * residual
-    tail = math.log1p(1.0 / (PRIOR * precision))
-    return _CONSTANT - 0.5 * (distance * precision + misfit + mu * mu / PRIOR) - tail + (1.0 - SCHOOLS) * x[1]
+    zero, theta = splat(0.0), load(x, 2)
+    away = subtract(theta, splat(mu))
+    residual = subtract(load(data, 0), fma(theta, load(data, SCHOOLS), zero))
+    squares = total(fma(away, fma(away, splat(precision), zero), fma(residual, residual, zero))) + mu * mu / PRIOR
+    return _CONSTANT - 0.5 * squares - log_one_plus(1.0 / (PRIOR * precision)) + (1.0 - SCHOOLS) * x[1]
 
 
 def eight_schools(*, parameterisation: str = "noncentred") -> Target:
@@ -121,7 +111,7 @@ def eight_schools(*, parameterisation: str = "noncentred") -> Target:
         dim=2 + SCHOOLS,
         log_density_and_gradient=noncentred if raw else centred,
         log_density=noncentred_density if raw else centred_density,
-        data=data_matrix(np.stack([EFFECT / ERROR, 1 / ERROR], axis=1)),
+        data=data_matrix([EFFECT / ERROR, 1 / ERROR]),
         truth=_truth(raw),
         coordinates=("mu", "log_tau", *(f"{letter}[{j}]" for j in schools)),
         named=Named(

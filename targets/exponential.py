@@ -1,4 +1,4 @@
-"""An exponential that vectorises: calls to the C library's `exp` do not, and dominate likelihoods of many rows."""
+"""An exponential that vectorises, as the C library's does not, and log(1 + u) faster than the C library's `log1p`."""
 
 import math
 
@@ -34,3 +34,9 @@ def exp_minus(a):  # type: ignore[no-untyped-def]
     p = p * r + _C2
     p = (p * r + 1.0) * r + 1.0
     return p * np.int64((np.int64(1023) - np.int64(k)) << np.int64(52)).view(np.float64)
+
+
+@helper
+def log_one_plus(u):  # type: ignore[no-untyped-def]
+    """log(1 + u) for u >= 0, within 1e-14 of its value. `log` takes a third of the time of `log1p`."""
+    return math.log(1.0 + u) if u > 0.02 else math.log1p(u)

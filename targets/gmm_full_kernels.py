@@ -21,30 +21,31 @@ _CONSTANT = math.lgamma(CONCENTRATION) + 2 * math.log(MEAN_SD) + 2 * _LOG_2PI  #
 
 
 @helper
-def _log_total(x):  # type: ignore[no-untyped-def]
+def _total(x, components):  # type: ignore[no-untyped-def]
+    """The sum of the g_k, and its logarithm, which is finite where the sum is not."""
     top = -math.inf
-    for k in range(0, x.shape[0], SIZE):
+    for k in range(0, SIZE * components, SIZE):
         top = max(top, x[k])
-    total = 0.0
-    for k in range(0, x.shape[0], SIZE):
-        total += math.exp(x[k] - top)
-    return top + math.log(total)
+    scaled = 0.0
+    for k in range(0, SIZE * components, SIZE):
+        scaled += math.exp(x[k] - top)
+    return scaled * math.exp(top), top + math.log(scaled)
 
 
 @helper
-def _prior(x):  # type: ignore[no-untyped-def]
-    value = 0.0
-    for at in range(0, x.shape[0], SIZE):
-        value += CONCENTRATION * x[at] - math.exp(x[at]) - _CONSTANT
+def _prior(x, components, amount):  # type: ignore[no-untyped-def]
+    value = -amount
+    for at in range(0, SIZE * components, SIZE):
+        value += CONCENTRATION * x[at] - _CONSTANT
         value -= 0.5 * ((x[at + 1] ** 2 + x[at + 2] ** 2) / MEAN_SD**2 + x[at + 3] ** 2 + x[at + 4] ** 2)
     return value
 
 
 @helper
-def _prior_gradient(x, log_total, n, gradient):  # type: ignore[no-untyped-def]
+def _prior_gradient(x, components, amount, log_total, n, gradient):  # type: ignore[no-untyped-def]
     """Of the prior, and of -n log_total in the likelihood; overwrites."""
-    for at in range(0, x.shape[0], SIZE):
-        gradient[at] = CONCENTRATION - math.exp(x[at]) - n * math.exp(x[at] - log_total)
+    for at in range(0, SIZE * components, SIZE):
+        gradient[at] = CONCENTRATION - (amount + n) * math.exp(x[at] - log_total)
         gradient[at + 1], gradient[at + 2] = -x[at + 1] / MEAN_SD**2, -x[at + 2] / MEAN_SD**2
         gradient[at + 3], gradient[at + 4] = -x[at + 3], -x[at + 4]
 
@@ -88,9 +89,9 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     """Any number of components, from `x`. See the module for the data."""
     components, n = x.shape[0] // SIZE, data.shape[1]
     share, total = np.empty((components, BLOCK)), np.empty(BLOCK)
-    log_total = _log_total(x)
-    value = _prior(x)
-    _prior_gradient(x, log_total, n, gradient)
+    amount, log_total = _total(x, components)
+    value = _prior(x, components, amount)
+    _prior_gradient(x, components, amount, log_total, n, gradient)
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
         value += _shares(x, log_total, data, start, size, share, total)
@@ -123,8 +124,8 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior`, without gradient."""
     components, n = x.shape[0] // SIZE, data.shape[1]
     share, total = np.empty((components, BLOCK)), np.empty(BLOCK)
-    log_total = _log_total(x)
-    value = _prior(x)
+    amount, log_total = _total(x, components)
+    value = _prior(x, components, amount)
     for start in range(0, n, BLOCK):
         value += _shares(x, log_total, data, start, min(BLOCK, n - start), share, total)
     return value
@@ -134,9 +135,9 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
 def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
     """Two components: one exponential an observation, of the log odds, in one pass; two to three times faster."""
     n = data.shape[1]
-    log_total = _log_total(x)
-    value = _prior(x)
-    _prior_gradient(x, log_total, n, gradient)
+    amount, log_total = _total(x, 2)
+    value = _prior(x, 2, amount)
+    _prior_gradient(x, 2, amount, log_total, n, gradient)
     a0, a1, b0, b1 = x[1], x[2], x[6], x[7]
     p0, p1, q0, q1 = math.exp(-x[3]), math.exp(-x[4]), math.exp(-x[8]), math.exp(-x[9])
     constant_a = x[0] - log_total - x[3] - x[4] - _LOG_2PI
@@ -186,7 +187,7 @@ def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
 def posterior_of_two_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior_of_two`, without gradient."""
     n = data.shape[1]
-    log_total = _log_total(x)
+    amount, log_total = _total(x, 2)
     a0, a1, b0, b1 = x[1], x[2], x[6], x[7]
     p0, p1, q0, q1 = math.exp(-x[3]), math.exp(-x[4]), math.exp(-x[8]), math.exp(-x[9])
     constant_a = x[0] - log_total - x[3] - x[4] - _LOG_2PI
@@ -202,4 +203,4 @@ def posterior_of_two_density(x, data):  # type: ignore[no-untyped-def]
             larger += log_a if odds > 0.0 else log_b
             product *= 1.0 + exp_minus(abs(odds))
         logs += math.log(product)
-    return _prior(x) + larger + logs
+    return _prior(x, 2, amount) + larger + logs

@@ -15,6 +15,8 @@ import numpy as np
 from targets import importance, reference
 from targets.exponential import exp_minus
 from targets.kernel import Matrix, data_matrix, density, helper, kernel
+from targets.lanes import WIDTH as LANES
+from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
 from targets.target import Rows, Target
 
@@ -23,7 +25,6 @@ COEFFICIENT_SD = 2.5
 
 BLOCK = 128  # rows at once, at most: a product of as many factors of at most 2 cannot overflow
 BLOCK_VALUES = 4096  # rows x columns at once: 32 KiB stay in the first-level cache from the first pass to the second
-LANES = 8  # columns are padded to a multiple of this
 CHEAP = 200_000  # rows x columns up to which a synthetic posterior's truth is found at load, in a second or two
 
 _BREAST_CANCER = pathlib.Path(__file__).parent / "data" / "breast_cancer.csv"
@@ -32,33 +33,59 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 @helper
 def _margins(data, start, size, padded, margin):  # type: ignore[no-untyped-def]
-    """margin[k] = data[start + k] . padded for k < size, four rows at once."""
-    fours = size // 4
-    for k in range(fours):
-        i = start + 4 * k
-        z0, z1, z2, z3 = 0.0, 0.0, 0.0, 0.0
-        for j in range(data.shape[1]):
-            z0 += data[i, j] * padded[j]
-            z1 += data[i + 1, j] * padded[j]
-            z2 += data[i + 2, j] * padded[j]
-            z3 += data[i + 3, j] * padded[j]
-        margin[4 * k] = z0
-        margin[4 * k + 1] = z1
-        margin[4 * k + 2] = z2
-        margin[4 * k + 3] = z3
-    for k in range(4 * fours, size):
-        z0 = 0.0
-        for j in range(data.shape[1]):
-            z0 += data[start + k, j] * padded[j]
-        margin[k] = z0
+    """margin[k] = data[start + k] . padded for k < size, eight rows at once."""
+    columns = data.shape[1]
+    eights = size & -8
+    for k in range(0, eights, 8):
+        a = (start + k) * columns
+        r0 = splat(0.0)
+        r1, r2, r3, r4, r5, r6, r7 = r0, r0, r0, r0, r0, r0, r0
+        for j in range(0, columns, LANES):
+            x, at = load(padded, j), a + j
+            r0 = fma(load(data, at), x, r0)
+            r1 = fma(load(data, at + columns), x, r1)
+            r2 = fma(load(data, at + 2 * columns), x, r2)
+            r3 = fma(load(data, at + 3 * columns), x, r3)
+            r4 = fma(load(data, at + 4 * columns), x, r4)
+            r5 = fma(load(data, at + 5 * columns), x, r5)
+            r6 = fma(load(data, at + 6 * columns), x, r6)
+            r7 = fma(load(data, at + 7 * columns), x, r7)
+        store(margin, k, totals(r0, r1, r2, r3, r4, r5, r6, r7))
+    for k in range(eights, size):
+        r0 = splat(0.0)
+        for j in range(0, columns, LANES):
+            r0 = fma(load(data, (start + k) * columns + j), load(padded, j), r0)
+        margin[k] = total(r0)
+
+
+@helper
+def _add_rows(data, start, size, weight, slope):  # type: ignore[no-untyped-def]
+    """Adds weight[k] data[start + k] to the slope for k < size, eight rows at once."""
+    columns = data.shape[1]
+    eights = size & -8
+    for k in range(0, eights, 8):
+        a = (start + k) * columns
+        w0, w1, w2, w3 = splat(weight[k]), splat(weight[k + 1]), splat(weight[k + 2]), splat(weight[k + 3])
+        w4, w5, w6, w7 = splat(weight[k + 4]), splat(weight[k + 5]), splat(weight[k + 6]), splat(weight[k + 7])
+        for j in range(0, columns, LANES):
+            at = a + j
+            left = fma(load(data, at + columns), w1, fma(load(data, at), w0, load(slope, j)))
+            left = fma(load(data, at + 3 * columns), w3, fma(load(data, at + 2 * columns), w2, left))
+            right = fma(load(data, at + 5 * columns), w5, fma(load(data, at + 4 * columns), w4, splat(0.0)))
+            right = fma(load(data, at + 7 * columns), w7, fma(load(data, at + 6 * columns), w6, right))
+            store(slope, j, add(left, right))
+    for k in range(eights, size):
+        w0 = splat(weight[k])
+        for j in range(0, columns, LANES):
+            store(slope, j, fma(load(data, (start + k) * columns + j), w0, load(slope, j)))
 
 
 @kernel
 def likelihood(x, gradient, data):  # type: ignore[no-untyped-def]
     """Columns: the sign of the label (1 or -1) times 1, times each covariate; then zeros up to a multiple of 8.
 
-    Two passes over each block of rows: the margins z = sign x covariates . x, four rows at once, and the gradient.
-    Between them log(1 + exp(-z)) = (|z| - z) / 2 + log(1 + exp(-|z|)), with one logarithm for a whole block's product.
+    Two passes over each block of rows: the margins z = sign x covariates . x, and the gradient. Between them
+    log(1 + exp(-z)) = (|z| - z) / 2 + log(1 + exp(-|z|)), with one logarithm for a whole block's product.
     """
     columns = data.shape[1]
     margin = np.empty(BLOCK)
@@ -79,15 +106,7 @@ def likelihood(x, gradient, data):  # type: ignore[no-untyped-def]
             linear += abs(z) - z
             product *= 1.0 + t
         logs += math.log(product)
-        fours = size // 4
-        for k in range(fours):
-            i = start + 4 * k
-            r0, r1, r2, r3 = margin[4 * k], margin[4 * k + 1], margin[4 * k + 2], margin[4 * k + 3]
-            for j in range(columns):
-                slope[j] += r0 * data[i, j] + r1 * data[i + 1, j] + r2 * data[i + 2, j] + r3 * data[i + 3, j]
-        for k in range(4 * fours, size):
-            for j in range(columns):
-                slope[j] += margin[k] * data[start + k, j]
+        _add_rows(data, start, size, margin, slope)
     for j in range(x.shape[0]):
         gradient[j] = slope[j]
     return -0.5 * linear - logs
@@ -96,9 +115,8 @@ def likelihood(x, gradient, data):  # type: ignore[no-untyped-def]
 @density
 def likelihood_density(x, data):  # type: ignore[no-untyped-def]
     """As `likelihood`, without gradient."""
-    columns = data.shape[1]
     margin = np.empty(BLOCK)
-    padded = np.zeros(columns)
+    padded = np.zeros(data.shape[1])
     for j in range(x.shape[0]):
         padded[j] = x[j]
     linear, logs = 0.0, 0.0

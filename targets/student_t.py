@@ -5,51 +5,68 @@ import math
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from targets.kernel import Matrix, data_matrix, density, kernel
+from targets.exponential import log_one_plus
+from targets.kernel import Matrix, data_matrix, density, lean_kernel
 from targets.options import require
 from targets.target import Target
 from targets.truth import Certificate, Moments, Truth
 
 
-@kernel
+@lean_kernel
 def heavy(x, gradient, data):  # type: ignore[no-untyped-def]
     """One row: df, then the AR(1) scale matrix's inverse: interior diagonal, first entry, minus the off-diagonal."""
     dim = x.shape[0]
     last = dim - 1
     df, diagonal, edge, neighbour = data[0, 0], data[0, 1], data[0, 2], data[0, 3]
-    total = 0.0
+    inside, products = 0.0, x[0] * x[1]
     for i in range(1, last):
-        slope = neighbour * (x[i - 1] + x[i + 1]) - diagonal * x[i]
-        gradient[i] = slope
-        total -= slope * x[i]
-    if dim == 1:
-        gradient[0] = -x[0]
-        total = x[0] * x[0]
-    else:
-        gradient[0] = neighbour * x[1] - edge * x[0]
-        gradient[last] = neighbour * x[last - 1] - edge * x[last]
-        total -= gradient[0] * x[0] + gradient[last] * x[last]
+        inside += x[i] * x[i]
+        products += x[i] * x[i + 1]
+    total = diagonal * inside + edge * (x[0] * x[0] + x[last] * x[last]) - 2.0 * neighbour * products
     weight = (df + dim) / (df + total)
-    for i in range(dim):
-        gradient[i] *= weight
-    return -0.5 * (df + dim) * math.log1p(total / df)
+    diagonal, edge, neighbour = diagonal * weight, edge * weight, neighbour * weight
+    for i in range(1, last):
+        gradient[i] = neighbour * (x[i - 1] + x[i + 1]) - diagonal * x[i]
+    gradient[0] = neighbour * x[1] - edge * x[0]
+    gradient[last] = neighbour * x[last - 1] - edge * x[last]
+    return -0.5 * (df + dim) * log_one_plus(total / df)
 
 
 @density
 def heavy_density(x, data):  # type: ignore[no-untyped-def]
     """As `heavy`."""
     dim = x.shape[0]
-    df, edge = data[0, 0], data[0, 2]
-    inside, products = 0.0, 0.0
-    for i in range(1, dim):
-        products += x[i - 1] * x[i]
+    last = dim - 1
+    df, diagonal, edge, neighbour = data[0, 0], data[0, 1], data[0, 2], data[0, 3]
+    inside, products = 0.0, x[0] * x[1]
+    for i in range(1, last):
         inside += x[i] * x[i]
-    if dim == 1:
-        total = x[0] * x[0]
-    else:
-        last = x[dim - 1]
-        total = data[0, 1] * (inside - last * last) + edge * (x[0] * x[0] + last * last) - 2.0 * data[0, 3] * products
-    return -0.5 * (df + dim) * math.log1p(total / df)
+        products += x[i] * x[i + 1]
+    total = diagonal * inside + edge * (x[0] * x[0] + x[last] * x[last]) - 2.0 * neighbour * products
+    return -0.5 * (df + dim) * log_one_plus(total / df)
+
+
+@lean_kernel
+def spherical(x, gradient, data):  # type: ignore[no-untyped-def]
+    """The scale matrix the identity, in half the time of `heavy` or less. One row: df."""
+    df, dim = data[0, 0], x.shape[0]
+    total = 0.0
+    for i in range(dim):
+        total += x[i] * x[i]
+    weight = -(df + dim) / (df + total)
+    for i in range(dim):
+        gradient[i] = weight * x[i]
+    return -0.5 * (df + dim) * log_one_plus(total / df)
+
+
+@density
+def spherical_density(x, data):  # type: ignore[no-untyped-def]
+    """As `spherical`."""
+    df, dim = data[0, 0], x.shape[0]
+    total = 0.0
+    for i in range(dim):
+        total += x[i] * x[i]
+    return -0.5 * (df + dim) * log_one_plus(total / df)
 
 
 def student_t(*, dim: int = 10, df: float = 5.0, rho: float = 0.0) -> Target:
@@ -80,11 +97,12 @@ def student_t(*, dim: int = 10, df: float = 5.0, rho: float = 0.0) -> Target:
     log_normaliser = float(
         gammaln(0.5 * df) - gammaln(0.5 * (df + dim)) + 0.5 * dim * math.log(df * math.pi) + 0.5 * log_determinant
     )
+    independent = dim == 1 or rho == 0.0
     return Target(
         name="student_t",
         dim=dim,
-        log_density_and_gradient=heavy,
-        log_density=heavy_density,
+        log_density_and_gradient=spherical if independent else heavy,
+        log_density=spherical_density if independent else heavy_density,
         data=data_matrix([[df, (1.0 + rho * rho) * scale, scale, rho * scale]]),
         truth=Truth(
             _moments(correlation, df),

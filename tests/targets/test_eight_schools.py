@@ -65,8 +65,8 @@ def test_the_evidence_agrees_with_importance_sampling_from_the_prior():
     target = targets.load("eight_schools")
     rng = np.random.default_rng(5)
     mu, tau = 5 * rng.standard_normal(400_000), 5 * np.abs(rng.standard_cauchy(400_000))
-    effect = target.data[:, 0] / target.data[:, 1]
-    scale = np.sqrt(1 / target.data[:, 1] ** 2 + tau[:, None] ** 2)
+    effect = target.data[0] / target.data[1]
+    scale = np.sqrt(1 / target.data[1] ** 2 + tau[:, None] ** 2)
     likelihood = stats.norm.logpdf(effect, mu[:, None], scale).sum(axis=1)
     weights = np.exp(likelihood - logsumexp(likelihood))
     error = np.sqrt((weights**2).sum() - 1 / len(weights))
