@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from targets.options import UsageError
+from targets.options import UsageError, spec
 
 
 @dataclass(frozen=True)
@@ -14,17 +14,7 @@ class Spec:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        inner = ",".join(f"{key}={text(value)}" for key, value in self.options.items())
-        return f"{self.name}[{inner}]" if inner else self.name
-
-
-def text(value: object) -> str:
-    """A value as a SPEC writes it."""
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, float) and float(short := f"{value:g}") == value:
-        return short
-    return str(value)
+        return spec(self.name, self.options)
 
 
 def parse(source: str) -> Spec:

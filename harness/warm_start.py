@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.spec import parse
 from samplers import Initial
-from targets.options import require
+from targets.options import require, spec
 from targets.protocols import Approximation, Method, Phase, Run, Status, Work
 from targets.target import Target
 
@@ -166,6 +166,6 @@ def wrap(
     options = {"warm_start": getattr(fit, "label", fit.name), "take": take} | own
     if fit_budget != FIT_BUDGET:
         options["fit_budget"] = fit_budget
-    label = f"{sampler.name}[{','.join(f'{key}={value}' for key, value in options.items())}]"
+    label = spec(sampler.name, options)
     tags = sampler.tags | {"warm-start"} | (fit.tags & {"oracle"})
     return WarmStart(sampler, fit, str(take), int(fit_budget), sampler.name, label, tags)  # type: ignore[arg-type, call-overload]

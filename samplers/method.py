@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from samplers.chains import ChainsRun
 from samplers.initial import Initial
 from samplers.transition import Transition
-from targets.options import require
+from targets.options import require, spec
 from targets.target import Target
 
 SHORTEST_WARMUP = 20
@@ -42,8 +42,7 @@ class MCMC:
     @property
     def label(self) -> str:
         """The name with the options that differ from their defaults."""
-        inner = ",".join(f"{key}={_plain(self.options[key])}" for key in self.changed)
-        return f"{self.name}[{inner}]" if inner else self.name
+        return spec(self.name, {key: self.options[key] for key in self.changed})
 
     def unfit(self, target: Target) -> str | None:  # noqa: ARG002
         """None: every target has the density and the gradient that samplers need."""
@@ -60,7 +59,3 @@ class MCMC:
             UsageError: the shapes in `initial` do not fit.
         """
         return ChainsRun(self.transition, target, seed, self.num_chains, self.num_warmup, initial or Initial())
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -48,3 +48,17 @@ def require(condition: bool, message: str) -> None:
     """Raise `UsageError(message)` unless `condition` holds."""
     if not condition:
         raise UsageError(message)
+
+
+def spec(name: str, options: Mapping[str, Any]) -> str:
+    """A SPEC as the command line takes it: NAME, or NAME[OPTION=VALUE,...], which reads back to the same values."""
+    inner = ",".join(f"{key}={_text(value)}" for key, value in options.items())
+    return f"{name}[{inner}]" if inner else name
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float) and float(short := f"{value:g}") == value:
+        return short
+    return str(value)

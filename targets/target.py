@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from targets.kernel import Density, Kernel, Matrix, Vector, compiled, empty, raise_failure
+from targets.options import spec
 from targets.truth import Truth
 
 
@@ -87,8 +88,7 @@ class Target:
     @property
     def label(self) -> str:
         """The name with the options that differ from their defaults, as `crossover run -t` takes it."""
-        inner = ",".join(f"{key}={_plain(self.options[key])}" for key in self.changed)
-        return f"{self.name}[{inner}]" if inner else self.name
+        return spec(self.name, {key: self.options[key] for key in self.changed})
 
     @cached_property
     def kernel(self) -> Any:
@@ -129,7 +129,3 @@ class Target:
 
             return registry.reload, (self.name, dict(self.options))
         return super().__reduce__()
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

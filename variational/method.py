@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pickle import PicklingError
 
+from targets.options import spec
 from targets.protocols import Run
 from targets.target import Target
 
@@ -36,8 +37,7 @@ class Recipe:
     @property
     def label(self) -> str:
         """The name with the options that differ from their defaults, as `crossover run -m` takes it."""
-        inner = ",".join(f"{key}={_plain(self.options[key])}" for key in self.changed)
-        return f"{self.name}[{inner}]" if inner else self.name
+        return spec(self.name, {key: self.options[key] for key in self.changed})
 
     def __reduce__(self) -> tuple[Callable[..., "Recipe"], tuple[()]]:
         """Pickle as name and options, from which the registry makes it anew: closures cannot be pickled."""
@@ -55,7 +55,3 @@ class Recipe:
 
     def start(self, target: Target, seed: int) -> Run:
         return self.begin(target, seed)
-
-
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import registry
 from harness.spec import Spec, is_glob, parse
 from targets.options import UsageError
 
@@ -61,3 +62,14 @@ def test_malformed_specs_say_what_a_spec_is(text: str) -> None:
 def test_globs_are_told_from_names() -> None:
     assert is_glob("advi*") and is_glob("?mc")
     assert not is_glob("hmc[take=mean]")
+
+
+@pytest.mark.parametrize("rho", [0.1, 0.123456789, 1 / 3, 0.9])
+def test_labels_of_targets_and_methods_read_back_to_the_bit(rho: float) -> None:
+    """A label is what a cell is made of again in its own process."""
+    target = registry.target(Spec("correlated_gaussian", {"rho": rho}))
+    assert registry.target(target.label).options == target.options
+    for text in (f"hmc[target_accept={rho}]", f"advi_meanfield[tolerance={rho}]", f"hmc[warm_start=laplace,path={rho}]"):
+        method = registry.method(text)
+        assert str(rho) in registry.label(method) or rho == 0.9
+        assert registry.label(registry.method(registry.label(method))) == registry.label(method)
