@@ -69,7 +69,11 @@ def test_labels_of_targets_and_methods_read_back_to_the_bit(rho: float) -> None:
     """A label is what a cell is made of again in its own process."""
     target = registry.target(Spec("correlated_gaussian", {"rho": rho}))
     assert registry.target(target.label).options == target.options
-    for text in (f"hmc[target_accept={rho}]", f"advi_meanfield[tolerance={rho}]", f"hmc[warm_start=laplace,path={rho}]"):
+    for text in (
+        f"hmc[target_accept={rho}]",
+        f"advi_meanfield[tolerance={rho}]",
+        f"hmc[warm_start=laplace,path={rho}]",
+    ):
         method = registry.method(text)
         assert str(rho) in registry.label(method) or rho == 0.9
         assert registry.label(registry.method(registry.label(method))) == registry.label(method)
