@@ -31,6 +31,7 @@ RETREATS = 12  # times that a fit is taken back to where the density could be ev
 FAINTEST, WIDEST = 1e-100, 1e100
 ROUGH = 1e-4  # nats left to gain where the mode is good enough to start from
 ROUGH_LIMIT = 200  # gradients spent on it at most
+CURVED = 512  # dimensions up to which a mean field starts from differences of gradients, two for each coordinate
 
 
 @dataclass
@@ -82,16 +83,24 @@ class AdviRun:
             mode = find_mode(self.target, x, value, gradient, ROUGH, ROUGH_LIMIT, self.work)
             x, sd = mode.x, mode.scale
         q = Gaussian(x, sd)
-        if self.fullrank:
-            q = self._curved(q) if self.warm_start else Gaussian(x, np.diag(sd))
+        if self.warm_start and (self.fullrank or dim <= CURVED):
+            q = self._curved(q)
+        elif self.fullrank:
+            q = Gaussian(x, np.diag(sd))
         self.state, self.safe = State.at(q), q
         self.window = self._multiple(max(SHORTEST_WINDOW, RELAXATIONS * self.state.block / self.pace))
 
     def _curved(self, q: Gaussian) -> Gaussian:
-        """The curvature at the mean, made positive: where the density is convex, as wide as it is curved."""
+        """As wide as the density is curved at the mean, along each coordinate or in all directions.
+
+        Where it curves upwards, that counts as if it were downwards.
+        """
         hessian = curvature(self.target, q.mean, q.factor, self.work) * np.outer(q.factor, q.factor)
         if not np.all(np.isfinite(hessian)):
-            return Gaussian(q.mean, np.diag(q.factor))
+            return Gaussian(q.mean, np.diag(q.factor) if self.fullrank else q.factor)
+        if not self.fullrank:
+            size = np.abs(np.diagonal(hessian))
+            return Gaussian(q.mean, q.factor / np.sqrt(np.maximum(size, 1e-4 * max(1.0, float(size.max())))))
         values, vectors = np.linalg.eigh(hessian)
         size = np.maximum(np.abs(values), 1e-4 * max(1.0, float(np.abs(values).max())))
         return Gaussian(q.mean, q.factor[:, None] * vectors / np.sqrt(size))
@@ -212,7 +221,7 @@ class AdviRun:
         }
 
 
-def advi_meanfield(*, tolerance: float = 0.02, warm_start: bool = True, rate: float = 1.0, pace: float = 0.5) -> Recipe:
+def advi_meanfield(*, tolerance: float = 0.02, warm_start: bool = True, rate: float = 0.5, pace: float = 0.5) -> Recipe:
     """A Gaussian with independent coordinates.
 
     `tolerance` is the accuracy of means and log sds at which it stops, in units of q; `warm_start` begins at a rough
