@@ -180,7 +180,7 @@ def fit_slope(cost: Array, errors: Array, effective: float, rate: float = -0.5) 
     begin = MIN_DECADE * cost[0] if math.isnan(effective) else MIN_EFFECTIVE / max(effective, 1e-9) * cost[-1]
     power = 2.0 if rate == -0.5 else 1.0
     pooled = np.mean(errors**power, axis=0)
-    used = (cost >= begin) & np.isfinite(pooled) & (pooled > 0)
+    used = (cost >= begin) & np.isfinite(pooled) & np.all(errors > 0, axis=0)  # no resample may be all zeros
     if used.sum() < MIN_POINTS or cost[used][-1] / cost[used][0] < MIN_SPAN:
         return None
     log_cost = np.log(cost[used])

@@ -182,3 +182,13 @@ def test_slope_intervals_cover_minus_one_half() -> None:
         widths.append(fitted.slope.high - fitted.slope.low)
     assert covered >= 80
     assert np.median(widths) < 0.2
+
+
+def test_a_slope_leaves_out_where_a_seed_has_no_error_at_all() -> None:
+    """A mass estimated from few draws can be exact by chance; a resample of such seeds would have no logarithm."""
+    cost = np.geomspace(100.0, 100_000.0, 12)
+    errors = np.tile(cost**-0.5, (5, 1))
+    errors[2, 3] = 0.0
+    fitted = fit_slope(cost, errors, math.nan)
+    assert fitted is not None and fitted.slope.value == pytest.approx(-0.5)
+    assert math.isfinite(fitted.slope.low) and math.isfinite(fitted.slope.high)
