@@ -122,6 +122,27 @@ def test_draws_that_cannot_be_evaluated_are_skipped_and_counted() -> None:
 
 
 @kernel
+def island(x, gradient, data):  # type: ignore[no-untyped-def]
+    """Normals of standard deviation data[0, 0], which cannot be evaluated beyond five of it."""
+    total = 0.0
+    for i in range(x.shape[0]):
+        z = x[i] / data[0, 0]
+        gradient[i] = -z / data[0, 0] if abs(z) < 5.0 else np.nan
+        total -= 0.5 * z * z if abs(z) < 5.0 else np.inf
+    return total
+
+
+@pytest.mark.parametrize("name", ["advi_meanfield", "advi_fullrank"])
+def test_a_fit_is_taken_back_until_the_density_can_be_evaluated(name: str) -> None:
+    target = Target("island", 2, island, targets.data_matrix([[1e-3]]), initial=lambda _: np.full(2, 1e-3))
+    run = run_to_end(name, target, 1, warm_start=False)
+    q = run.approximation()
+    assert run.status is Status.CONVERGED and run.diagnostics()["retreats"] > 0
+    np.testing.assert_allclose(q.sd, 1e-3, rtol=0.05)
+    assert np.max(np.abs(q.mean)) < 5e-5
+
+
+@kernel
 def cliff(x, gradient, data):  # type: ignore[no-untyped-def]
     """Can be evaluated at single points alone: data counts how close to an integer x must be."""
     for i in range(x.shape[0]):
