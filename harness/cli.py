@@ -114,6 +114,8 @@ def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
     """Write one self-contained HTML file about the records in DIR; it opens offline."""
     import reports
 
+    if str(output) == "-":
+        raise click.UsageError("-o - is not accepted; it takes the name of a file")
     path = output or folder / "report.html"
     reports.write(folder, path)
     click.echo(str(path.resolve()))

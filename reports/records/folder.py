@@ -56,6 +56,9 @@ def open_folder(path: str | os.PathLike[str], create: bool = False) -> "Folder":
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` so that `path` holds all of it or what it held before, even after a power cut."""
+    if path.exists() and not path.is_file():  # a device or a pipe is written into, never replaced
+        path.write_bytes(content)
+        return
     temporary = path.with_name(f".{path.name}~{os.uname().nodename}~{os.getpid()}~{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -1,6 +1,7 @@
 """The two tables made from the cells of a folder, as Parquet and as data frames."""
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -44,20 +45,22 @@ def write(folder: Folder) -> None:
 def frame(folder: Folder, which: Which) -> "pd.DataFrame":
     """One table: from its file where that is up to date, or where only it is left; otherwise from the cells."""
     path = folder.path / f"{which}.parquet"
-    if _current(folder, which) or (path.exists() and not folder.cell_ids()):
+    if _current(folder, which) or (not folder.cell_ids() and _made_from(path, which)):
         return _to_pandas(pq.read_table(path))
     return _to_pandas(_build(folder)[which])
 
 
 def _current(folder: Folder, which: Which) -> bool:
-    path = folder.path / f"{which}.parquet"
-    if not path.exists():
-        return False
+    return _made_from(folder.path / f"{which}.parquet", which) == folder.digest()
+
+
+def _made_from(path: Path, which: Which) -> str:
+    """The digest of the cells that a table was made from; '' where there is no whole table with today's columns."""
     try:
-        said = pq.read_schema(path).metadata or {}
-    except (pa.ArrowException, OSError):  # damaged: it is made again
-        return False
-    return bool(said.get(_DIGEST) == folder.digest().encode())
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return ""
+    return (schema.metadata or {}).get(_DIGEST, b"").decode() if schema.names == list(_COLUMNS[which]) else ""
 
 
 def _build(folder: Folder) -> dict[Which, pa.Table]:

@@ -80,6 +80,7 @@ def test_list_as_json(crossover) -> None:
         (["run"], "Missing argument 'DIR'"),
         (["fly"], "No such command 'fly'"),
         (["report", "DIR"], "holds no results"),
+        (["report", "DIR", "-o", "-"], "takes the name of a file"),
         (["figures", "DIR", "--only", "9"], "there is no figure '9'"),
         (["figures", "DIR", "--seed", "-1"], "is not in the range x>=0"),
         (["check", "nothing"], "no target or method is called 'nothing'"),
