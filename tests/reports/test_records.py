@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.records import CELLS, CURVES, METRICS, Folder, RecordsError, open_folder, values
+from reports.records import CELLS, CURVES, METRICS, Folder, RecordsError, open_folder, values, write_atomically
 
 
 def row(cell_id: str = "a", **changes: Any) -> dict[str, Any]:
@@ -231,6 +231,17 @@ def test_two_races_may_make_a_folder_at_once(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     assert open_folder(tmp_path / "r", create=True).cell_ids() == []
+
+
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_atomically(pipe, b"content")
+        assert pipe.is_fifo() and os.read(reader, 100) == b"content"
+    finally:
+        os.close(reader)
 
 
 def test_damaged_tables_are_made_again(empty: Folder) -> None:
