@@ -94,15 +94,25 @@ def density(function: Callable[..., float]) -> Any:
 
 def _dispatcher(function: Callable[..., float], signature: Any, **options: Any) -> Any:
     dispatcher: Any = numba.njit(
-        cache=True, error_model="numpy", fastmath=set(FASTMATH), nogil=True, pipeline_class=Distinct, **options
+        cache=True,
+        error_model="numpy",
+        fastmath=set(FASTMATH),
+        nogil=True,
+        pipeline_class=Distinct,
+        forceinline=True,  # see `helper`
+        **options,
     )(function)
     dispatcher.declared_signature = signature
     return dispatcher
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """Compile a function of scalars that kernels and loops call; it is inlined, and typed where it is used."""
-    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True)(function)
+    """Compile a function that kernels and loops call; it is typed where it is used, and always inlined.
+
+    What is not inlined exists twice, optimised by itself and once more within its caller, with other sums. The process
+    that compiles runs the one, and those that load the caller from the cache run the other.
+    """
+    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, forceinline=True)(function)
 
 
 def compiled(dispatcher: Any) -> Any:
@@ -140,6 +150,16 @@ class Loop:
 def loop(signature: Any) -> Callable[[Callable[..., Any]], Loop]:
     """Decorate a loop of a sampler or of a VI method: `@loop(signature)`."""
     return lambda function: Loop(function, signature)
+
+
+@loop(types.void(DENSITY, DATA, MATRIX, VECTOR))
+def densities(density, data, points, values):  # type: ignore[no-untyped-def]
+    """Fill `values` (n,) with the log density at each of the points (n, dim)."""
+    x = np.empty(points.shape[1])
+    for i in range(points.shape[0]):
+        for j in range(points.shape[1]):
+            x[j] = points[i, j]
+        values[i] = density(x, data)
 
 
 def empty(*shape: int) -> npt.NDArray[np.float64]:
