@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-from targets.exponential import log_one_plus
 from targets.kernel import Matrix, Vector, data_matrix, density, lean_kernel
 from targets.lanes import fma, load, splat, store, subtract, total
 from targets.options import require
@@ -47,7 +46,7 @@ def noncentred(x, gradient, data):  # type: ignore[no-untyped-def]
     gradient[0] = total(slope) - mu / PRIOR
     gradient[1] = 1.0 - 2.0 / (1.0 + PRIOR / (tau * tau)) + tau * total(fma(raw, slope, zero))
     squares = total(fma(raw, raw, fma(residual, residual, zero)))
-    return _CONSTANT - 0.5 * (squares + mu * mu / PRIOR) - log_one_plus(tau * tau / PRIOR) + x[1]
+    return _CONSTANT - 0.5 * (squares + mu * mu / PRIOR) - math.log(1.0 + tau * tau / PRIOR) + x[1]
 
 
 @density
@@ -58,7 +57,7 @@ def noncentred_density(x, data):  # type: ignore[no-untyped-def]
     zero, raw = splat(0.0), load(x, 2)
     residual = subtract(load(data, 0), fma(fma(splat(tau), raw, splat(mu)), load(data, SCHOOLS), zero))
     squares = total(fma(raw, raw, fma(residual, residual, zero)))
-    return _CONSTANT - 0.5 * (squares + mu * mu / PRIOR) - log_one_plus(tau * tau / PRIOR) + x[1]
+    return _CONSTANT - 0.5 * (squares + mu * mu / PRIOR) - math.log(1.0 + tau * tau / PRIOR) + x[1]
 
 
 @lean_kernel
@@ -75,7 +74,7 @@ def centred(x, gradient, data):  # type: ignore[no-untyped-def]
     gradient[0] = total(pull) - mu / PRIOR
     gradient[1] = 1.0 - SCHOOLS - 2.0 / (1.0 + PRIOR * precision) + distance
     squares = distance + total(fma(residual, residual, zero)) + mu * mu / PRIOR
-    return _CONSTANT - 0.5 * squares - log_one_plus(1.0 / (PRIOR * precision)) + (1.0 - SCHOOLS) * x[1]
+    return _CONSTANT - 0.5 * squares - math.log(1.0 + 1.0 / (PRIOR * precision)) + (1.0 - SCHOOLS) * x[1]
 
 
 @density
@@ -87,7 +86,7 @@ def centred_density(x, data):  # type: ignore[no-untyped-def]
     away = subtract(theta, splat(mu))
     residual = subtract(load(data, 0), fma(theta, load(data, SCHOOLS), zero))
     squares = total(fma(away, fma(away, splat(precision), zero), fma(residual, residual, zero))) + mu * mu / PRIOR
-    return _CONSTANT - 0.5 * squares - log_one_plus(1.0 / (PRIOR * precision)) + (1.0 - SCHOOLS) * x[1]
+    return _CONSTANT - 0.5 * squares - math.log(1.0 + 1.0 / (PRIOR * precision)) + (1.0 - SCHOOLS) * x[1]
 
 
 def eight_schools(*, parameterisation: str = "noncentred") -> Target:

@@ -9,10 +9,9 @@ log evidence.
 import math
 
 import numpy as np
-from numba import types
 
 from targets.exponential import exp_minus
-from targets.kernel import DATA, MATRIX, VECTOR, Matrix, Vector, aligned, data_matrix, density, empty, kernel, loop
+from targets.kernel import Matrix, Vector, aligned, compiled, data_matrix, densities, density, empty, kernel
 from targets.options import require
 from targets.quadrature import Grid
 from targets.target import Target
@@ -73,15 +72,6 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     return 0.5 * distance - 0.25 * squares + logs - 0.5 * (one * one + two * two) / PRIOR_SD**2 - constant
 
 
-@loop(types.void(MATRIX, DATA, VECTOR))
-def densities(points, data, values):  # type: ignore[no-untyped-def]
-    """The log density at each of the points (n, 2)."""
-    x = np.empty(2)
-    for i in range(points.shape[0]):
-        x[0], x[1] = points[i, 0], points[i, 1]
-        values[i] = posterior_density(x, data)
-
-
 def gmm_means(n: int, separation: float, seed: int) -> Target:
     """The posterior given n observations, half about -separation / 2 and half about separation / 2."""
     require(1 <= n <= LARGEST, f"gmm_posterior: n={n} is not accepted; model='means' takes 1 to {LARGEST}")
@@ -113,7 +103,7 @@ def _grid(data: Matrix) -> Grid:
 
     def log_density(points: Matrix) -> Vector:
         values = empty(len(points))
-        densities(aligned(points), data, values)
+        densities(compiled(posterior_density), data, aligned(points), values)
         return values
 
     least = 1 / math.sqrt(data.shape[1] + PRIOR_SD**-2)  # no direction curves more than if it took all observations

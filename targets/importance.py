@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from targets.kernel import Matrix, Vector
+from targets.kernel import Matrix, Vector, aligned, densities, empty
 from targets.target import Target
 from targets.truth import Certificate, Moments, Truth
 
@@ -52,7 +52,7 @@ def student(rng: np.random.Generator, n: int, mean: Vector, scale: Matrix) -> tu
 
 
 def attach(target: Target, seed: int = 0) -> Target:
-    """The same target with its truth, or without one where the weights say that they cannot be trusted."""
+    """The same target, which must have a `log_density`, with its truth, or without if its weights are not trusted."""
     from arviz_stats.base.array import array_stats
 
     rng = np.random.default_rng(seed)
@@ -61,7 +61,8 @@ def attach(target: Target, seed: int = 0) -> Target:
     except ArithmeticError:
         return target
     draws, log_proposal = student(rng, DRAWS, mode, covariance)
-    log_density = target.log_densities(draws)
+    log_density = empty(DRAWS)
+    densities(target.density, target.data, aligned(draws), log_density)
     log_weights = log_density - log_proposal
     k = float(array_stats.psislw(-log_weights)[1])  # it takes log likelihoods left out
     top = log_weights.max()

@@ -1,11 +1,11 @@
-"""The exponential that vectorises, against the C library's."""
+"""The exponential that vectorises and the logarithm of one plus, against the C library's."""
 
 import math
 
 import numpy as np
 from numba import float64
 
-from targets.exponential import exp_minus
+from targets.exponential import exp_minus, log_one_plus
 from targets.kernel import VECTOR, loop
 
 
@@ -13,6 +13,13 @@ from targets.kernel import VECTOR, loop
 def each(a, values):
     for i in range(a.shape[0]):
         values[i] = exp_minus(a[i])
+    return 0.0
+
+
+@loop(float64(VECTOR, VECTOR))
+def each_logarithm(u, values):
+    for i in range(u.shape[0]):
+        values[i] = log_one_plus(u[i])
     return 0.0
 
 
@@ -33,3 +40,13 @@ def test_its_ends():
     assert values[0] == 1.0
     np.testing.assert_allclose(values[1:3], math.exp(-700), rtol=1e-12)
     assert math.isnan(values[3])
+
+
+def test_log_one_plus():
+    u = np.concatenate([[0.0], np.geomspace(1e-300, 1e300, 100_001), np.linspace(0.01, 0.03, 1001)])
+    values = np.empty(len(u))
+    each_logarithm(u, values)
+    np.testing.assert_allclose(values, np.log1p(u), rtol=1e-14)
+    each_logarithm(np.array([math.inf, math.nan]), values)
+    assert values[0] == math.inf
+    assert math.isnan(values[1])

@@ -15,8 +15,8 @@ def _truth(**options: float) -> targets.Truth:
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 20])
 @pytest.mark.parametrize("df", [0.7, 3.0, 5.0, 100.0])
-def test_density_is_scipys(dim: int, df: float) -> None:
-    rho = 0.6
+@pytest.mark.parametrize("rho", [0.0, 0.6])
+def test_density_is_scipys(dim: int, df: float, rho: float) -> None:
     target = targets.load("student_t", dim=dim, df=df, rho=rho)
     assert target.truth is not None
     shape = rho ** np.abs(np.subtract.outer(np.arange(dim), np.arange(dim)))
@@ -54,3 +54,12 @@ def test_many_degrees_of_freedom_are_a_gaussian() -> None:
     truth = _truth(df=1e7, dim=3)
     np.testing.assert_allclose(truth.moments.covariance, np.eye(3), rtol=1e-6, atol=1e-12)
     assert truth.entropy == pytest.approx(1.5 * (1.0 + np.log(2.0 * np.pi)), rel=1e-6)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+def test_the_density_keeps_its_digits_at_many_degrees_of_freedom(rho: float) -> None:
+    """There -(df + dim) / 2 log(1 + q / df) is -q / 2, to a part in 1e9, and log(1 + tiny) would have few digits."""
+    target = targets.load("student_t", df=1e12, dim=3, rho=rho)
+    precision = np.linalg.inv(rho ** np.abs(np.subtract.outer(np.arange(3), np.arange(3))))
+    x = np.random.default_rng(1).standard_normal((5, 3))
+    np.testing.assert_allclose(target.log_densities(x), -0.5 * np.einsum("ni,ij,nj->n", x, precision, x), rtol=1e-9)
