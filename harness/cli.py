@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -118,7 +119,7 @@ def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
         raise click.UsageError("-o - is not accepted; it takes the name of a file")
     path = output or folder / "report.html"
     reports.write(folder, path)
-    click.echo(str(path.resolve()))
+    click.echo(os.fsencode(path.resolve()))
 
 
 @cli.command()

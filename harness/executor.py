@@ -78,7 +78,13 @@ class Executor:
         """Start the server now, so that it loads while the caller does something else."""
         from multiprocessing import forkserver
 
-        forkserver.ensure_running()
+        if threading.current_thread() is not threading.main_thread():
+            return forkserver.ensure_running()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited: an interrupt is for this process alone
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def __enter__(self) -> "Executor":
         self.prepare()

@@ -1,6 +1,7 @@
 """How a race is told: a bar where somebody watches a terminal, a line a cell elsewhere."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from harness.runner import Listener
 @contextlib.contextmanager
 def told(total: int) -> Iterator[Listener]:
     """A listener for `harness.runner.run` that tells of each cell as it ends."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         with _bar(total) as listener:
             yield listener
     else:

@@ -46,7 +46,8 @@ def frame(folder: Folder, which: Which) -> "pd.DataFrame":
     """One table: from its file where that is up to date, or where only it is left; otherwise from the cells."""
     path = folder.path / f"{which}.parquet"
     if _current(folder, which) or (not folder.cell_ids() and _made_from(path, which)):
-        return _to_pandas(pq.read_table(path))
+        with path.open("rb") as file:
+            return _to_pandas(pq.read_table(file))
     return _to_pandas(_build(folder)[which])
 
 
@@ -57,7 +58,8 @@ def _current(folder: Folder, which: Which) -> bool:
 def _made_from(path: Path, which: Which) -> str:
     """The digest of the cells that a table was made from; '' where there is no whole table with today's columns."""
     try:
-        schema = pq.read_schema(path)
+        with path.open("rb") as file:  # a path may hold bytes that are no text
+            schema = pq.read_schema(file)
     except (pa.ArrowException, OSError):
         return ""
     return (schema.metadata or {}).get(_DIGEST, b"").decode() if schema.names == list(_COLUMNS[which]) else ""

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness import cli
@@ -166,6 +167,26 @@ def test_an_interrupt_is_told_in_one_line_and_keeps_what_is_there(tmp_path: Path
     assert process.returncode == 130
     assert err.strip().splitlines()[-1].startswith("crossover: stopped")
     assert "Traceback" not in err
+
+
+def test_an_early_interrupt_of_the_whole_group_is_one_line_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness.cli", "run", str(tmp_path / "results"), *SMALL]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not any("forkserver" in " ".join(child.cmdline()) for child in psutil.Process(process.pid).children()):
+        time.sleep(0.01)
+    time.sleep(0.3)  # the server loads what it needs for more than a second
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err and err.strip().splitlines()[-1].startswith("crossover: stopped")
+
+
+def test_a_folder_may_be_called_by_bytes_that_are_no_text(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    for command in ([b"run", folder, *map(os.fsencode, SMALL)], [b"report", folder]):
+        done = subprocess.run([sys.executable, "-m", "harness.cli", *command], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == folder + b"/report.html"
 
 
 def test_a_plugin_races_and_a_wrong_gradient_is_refused(crossover, plugin_file: Path, tmp_path: Path) -> None:
