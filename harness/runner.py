@@ -86,13 +86,16 @@ def race(
         seeds: seeds 1 to `seeds` are run; equal seeds pair the methods.
         max_gradients: evaluations (gradients, densities and sweeps) that a cell may spend.
         max_seconds: seconds that a cell may spend, as a guard.
-        folder: where to keep the records and to take finished cells from; by default nothing is kept.
+        folder: where to keep the records and to take finished cells from; by default nothing is kept. Cells of targets
+            and methods that no SPEC names are computed anew, since nothing tells whether these have changed.
 
     Raises:
         UsageError: a SPEC or a number is not accepted.
         RecordsError: the folder cannot be used.
     """
     budget = Budget(max_gradients, max_seconds)
+    methods = [methods] if isinstance(methods, str) else list(methods)
+    objects = {id(method) for method in methods if not isinstance(method, str)}
     sides = [*_made(targets, _targets)], [*_made(methods, _methods)]
     with contextlib.ExitStack() as stack:
         where = folder or stack.enter_context(tempfile.TemporaryDirectory())
@@ -101,7 +104,8 @@ def race(
             for target in sides[0]:
                 for method in sides[1]:
                     cell = Cell(target.label, registry.label(method), seed, budget)
-                    if not records.has(cell.cell_id):
+                    named = target.registered and id(method) not in objects
+                    if not (named and records.has(cell.cell_id)):
                         records.write(*compute(replace(cell, target_made=target, method_made=method), jobs=1))
         records.consolidate()
         return Race(records.cells(), records.curves())

@@ -31,6 +31,15 @@ def test_race_keeps_a_folder_and_takes_from_it(tmp_path) -> None:
     assert len(open_folder(tmp_path / "results").cells()) == 1
 
 
+def test_what_no_spec_names_is_computed_anew(exact, tmp_path) -> None:
+    arguments = {"seeds": 1, "max_gradients": 300, "folder": str(tmp_path / "results")}
+    seen = [
+        harness.race(["banana"], [method], **arguments).cells["status"][0]
+        for method in (exact(), exact(converge_at=200))
+    ]
+    assert seen == ["budget spent", "converged"]
+
+
 def test_a_target_of_ones_own_needs_no_registry() -> None:
     mine = targets.Target(
         name="mine",
