@@ -193,10 +193,10 @@ def main() -> NoReturn:
         sys.exit(USAGE)
     except click.ClickException as error:
         _end(" ".join(error.format_message().split()), USAGE)
-    except _user_errors() as error:
-        _end(str(error), USAGE)
     except (click.Abort, KeyboardInterrupt):
         _end("stopped; what was computed is kept, and the same command goes on from there", INTERRUPTED)
+    except _user_errors() as error:
+        _end(str(error), USAGE)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; there is nobody to tell
         sys.exit(1)

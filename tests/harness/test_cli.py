@@ -169,6 +169,15 @@ def test_an_interrupt_is_told_in_one_line_and_keeps_what_is_there(tmp_path: Path
     assert "Traceback" not in err
 
 
+def test_an_interrupt_amid_imports_imports_nothing_more(crossover, monkeypatch) -> None:
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.cli, "main", interrupt)
+    monkeypatch.setattr(cli, "_user_errors", lambda: pytest.fail("half-imported modules fail when imported again"))
+    assert crossover("list")[0] == 130
+
+
 def test_an_early_interrupt_of_the_whole_group_is_one_line_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness.cli", "run", str(tmp_path / "results"), *SMALL]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
