@@ -171,7 +171,7 @@ def _spend(run: Run, budget: Budget, outcome: Outcome) -> None:
         while run.work.total >= goal:
             goal = base + next(due)
     outcome.status = ended if run.status is Status.RUNNING else run.status
-    outcome.reason = run.reason
+    outcome.reason = run.reason or ("no reason given" if outcome.status is Status.FAILED else "")
     outcome.diagnostics = run.diagnostics()
 
 

@@ -70,6 +70,11 @@ def _findings(target: Target, rng: np.random.Generator) -> Iterator[Finding]:
     if target.gaussian is not None:
         slopes = -(points - target.gaussian.mean) @ target.gaussian.precision
         yield _agree("the Gaussian structure is the kernel's", slopes, target.evaluate(points)[1])
+    if target.truth is not None:
+        shapes = _shapes(target.truth.moments, target.dim)
+        yield shapes
+        if not shapes.ok:
+            return
     if target.truth is not None and draws is not None:
         yield from _truth(target, target.truth, draws)
 
@@ -196,6 +201,16 @@ def _truth(target: Target, truth: Truth, draws: Matrix) -> Iterator[Finding]:
         yield _average("log normaliser less entropy is E log p", values[:, None], np.array([known]), error)
     if truth.modes is not None:
         yield _modes(truth.modes, draws)
+
+
+def _shapes(moments: Moments, dim: int) -> Finding:
+    """Every moment is (dim,), the covariance (dim, dim)."""
+    wrong = [
+        f"{name} {value.shape}"
+        for name, value in vars(moments).items()
+        if np.shape(value) != ((dim, dim) if name == "covariance" else (dim,))
+    ]
+    return Finding(not wrong, "the moments have the target's dimension", "; ".join(wrong) or f"{dim} coordinates")
 
 
 def _moments(whose: str, moments: Moments, draws: Matrix) -> Iterator[Finding]:

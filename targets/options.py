@@ -27,6 +27,8 @@ def resolve(name: str, factory: Callable[..., Any], given: Mapping[str, Any]) ->
         if key not in accepted:
             known = ", ".join(accepted) or "none"
             raise UsageError(f"{name} has no option {key!r}; accepted: {known}")
+    for key in accepted:
+        require(key in hints, f"{name}: option {key!r} needs a type annotation in its factory, such as {key}: int = 1")
     return {key: _convert(name, key, given.get(key, value), hints[key]) for key, value in accepted.items()}
 
 

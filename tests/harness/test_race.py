@@ -11,7 +11,7 @@ import targets
 from harness import plugins, presets, registry
 from harness.plugins import load
 from reports.records import open_folder
-from targets.options import UsageError
+from targets.options import UsageError, resolve
 
 
 def test_race_gives_two_tables() -> None:
@@ -106,3 +106,11 @@ def test_a_plugin_method_that_lacks_parts_is_refused(tmp_path) -> None:
     load(file)
     with pytest.raises(UsageError, match="lacks unfit, compile, start, tags"):
         registry.method("half_a_method")
+
+
+def test_an_option_without_a_type_is_named() -> None:
+    def factory(*, dim=2):
+        return dim
+
+    with pytest.raises(UsageError, match="option 'dim' needs a type annotation"):
+        resolve("mine", factory, {})

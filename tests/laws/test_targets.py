@@ -298,6 +298,7 @@ def test_the_unplanted_normal_passes() -> None:
         (_normal(log_density_and_gradient=bare), "raises nothing", "decorate it with @targets.kernel"),
         (_normal(log_density=shifted), "without gradient", "difference 1.0e-03"),
         (_normal(gaussian=targets.GaussianStructure(np.zeros(3), 1.1 * np.eye(3))), "Gaussian structure", "difference"),
+        (_moments(mean=np.zeros(2)), "moments have the target's dimension", "mean (2,)"),
         (_moments(mean=np.array([0.0, 0.2, 0.0])), "moments: mean", "[1]"),
         (_moments(covariance=np.diag([1.0, 1.0, 1.3])), "moments: variance", "[2]"),
         (_truth(log_normaliser=2.0), "log normaliser", "standard errors apart"),
