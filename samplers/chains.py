@@ -184,10 +184,9 @@ class ChainsRun:
             "ess_min": ess,
         }
         if np.all(self.counters["energy_squares"] > 0.0):
+            depths = self.counters["depths"] - self.before["depths"]
             found["e_bfmi"] = float(np.min(self.counters["energy_jumps"] / self.counters["energy_squares"]))
-            found["tree_depth"] = float(
-                np.sum(self.counters["depths"] - self.before["depths"]) / np.sum(self.counters["energies"])
-            )
+            found["tree_depth"] = float(depths.sum() / self.counters["energies"].sum())
         return found
 
     def __getstate__(self) -> dict[str, Any]:

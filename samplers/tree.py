@@ -2,8 +2,8 @@
 
 Multinomial NUTS (Hoffman & Gelman 2014; Betancourt 2017, appendix A), the tree built without recursion (Phan, Pradhan &
 Jankowiak 2019, algorithm 2): a subtree that begins at an even leaf n is remembered in row popcount(n / 2) of the
-checkpoints, until it ends. Positions, momenta and the scale are those of `samplers.leapfrog`; momenta keep the direction
-of time, also where a trajectory grows backwards, so that no check depends on the direction.
+checkpoints, until it ends. Positions, momenta and the scale are those of `samplers.leapfrog`; momenta point forwards in
+time, also where a trajectory grows backwards, so that no check depends on the direction.
 """
 
 import math
@@ -65,9 +65,9 @@ def advance(  # type: ignore[no-untyped-def]
 ):
     """Advance one chain by as many trajectories as `draws` has rows, and write each state drawn there.
 
-    The scale is `factor` (dim, dim) if `is_dense`, else `diagonal` (dim,). With `with_gradients` the rows of `draws` are
-    (2 dim,) and hold the gradient behind the position. A trajectory doubles at most `most` times. With `target` > 0 the
-    step size adapts to that acceptance, averaged over all states visited; otherwise it is fixed.
+    The scale is `factor` (dim, dim) if `is_dense`, else `diagonal` (dim,). With `with_gradients` the rows of `draws`
+    are (2 dim,) and hold the gradient behind the position. A trajectory doubles at most `most` times. With `target` > 0
+    the step size adapts to that acceptance, averaged over all states visited; otherwise it is fixed.
     """
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
