@@ -196,7 +196,6 @@ def advance(  # type: ignore[no-untyped-def]
                     break
 
                 # the leaf's weight, and whether it becomes the candidate
-                probabilities += metropolis(change)
                 if change - base > LARGEST:
                     shrink = math.exp(base - change)
                     weight *= shrink
@@ -204,6 +203,7 @@ def advance(  # type: ignore[no-untyped-def]
                     base = change
                 w = math.exp(change - base)
                 subweight += w
+                probabilities += w if base == 0.0 and change < 0.0 else metropolis(change)
                 if n == 0 or rng.random() * subweight < w:
                     candidate_log_density = there
                     candidate_energy = start - change
