@@ -245,7 +245,7 @@ def warmed(target: targets.Target, seed: int, **options: object) -> ChainsRun:
     ],
 )
 def test_moments_agree_with_the_truth(metric: str, name: str, options: dict[str, Any]) -> None:
-    """Five standard errors, of the chains' effective sample size and of the truth: false once in 3000 runs of all 15."""
+    """Five standard errors, of the chains' effective sample size and of the truth: false once in 3000 runs of all."""
     target = targets.load(name, **options)
     assert target.truth is not None
     moments = target.truth.moments
