@@ -34,6 +34,12 @@ TALLY_DTYPE = np.dtype(
         ("accepted", np.int64),
         ("divergences", np.int64),
         ("acceptance", np.float64),  # sum of acceptance probabilities
+        ("depths", np.int64),  # sum of tree depths
+        ("energies", np.int64),  # how many since the window or phase began; see `forget_energies`
+        ("energy", np.float64),  # the last of them
+        ("energy_mean", np.float64),
+        ("energy_squares", np.float64),  # sum of squares about the mean
+        ("energy_jumps", np.float64),  # sum of squares of differences between neighbours
     ]
 )
 
@@ -69,6 +75,12 @@ def chain_at(position: Vector, gradient: Vector) -> Chain:
     chain.position[:] = position
     chain.gradient[:] = gradient
     return chain
+
+
+def forget_energies(counters: Tally) -> None:
+    """Begin the sums over energies anew."""
+    for name in ("energies", "energy_mean", "energy_squares", "energy_jumps"):
+        counters[name] = 0
 
 
 def tallies(chains: int) -> Tally:

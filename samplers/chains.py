@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from samplers.chain import tallies
+from samplers.chain import forget_energies, tallies
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
 from samplers.transition import Transition, Tuning
@@ -64,6 +64,9 @@ class ChainsRun:
             return
         self.tuning = Tuning(first_scale(self.chains) if scale is None else scale, initial.dense)
         self.transition.begin(self.target, self.rngs, self.chains, self.counters, self.tuning)
+        if self.tuning.with_gradients:
+            chains, length, dim = self.values.shape
+            self.values = empty(chains, length, 2 * dim)
         self.before = self.counters.copy()  # at the beginning of the window, and then of the phase
         self._count()
 
@@ -128,6 +131,7 @@ class ChainsRun:
             self.values = empty(len(self.chains), 2 * FIRST_ROUND, self.target.dim)
         else:
             self._learn()
+        forget_energies(self.counters)
         self.ends = self.ends[1:]
         self.before = self.counters.copy()
 
@@ -147,7 +151,7 @@ class ChainsRun:
     def draws(self) -> Values:
         """(chains, n, dim): all draws since warm-up; during warm-up, the later half of its draws so far."""
         begin = self.done // 2 if self.phase is Phase.WARMUP else 0
-        return self.values[:, begin : self.done]
+        return self.values[:, begin : self.done, : self.target.dim]
 
     def approximation(self) -> Draws | None:
         """The draws, or None where there are none yet. They stay what they are while the run goes on."""
@@ -164,17 +168,26 @@ class ChainsRun:
         return divergences, acceptance / iterations if iterations else math.nan
 
     def diagnostics(self) -> dict[str, float]:
-        """Divergences, mean acceptance, largest R-hat and smallest bulk ESS over coordinates (see `Draws.worst`)."""
+        """Divergences, mean acceptance, largest R-hat and smallest bulk ESS over coordinates (see `Draws.worst`).
+
+        Of chains that keep account of their energies, also the mean depth of their trees and the smallest E-BFMI of a
+        chain, E[(E_n - E_n-1)^2] / Var E (Betancourt 2016), below 0.3 where momenta are resampled too little.
+        """
         draws = self.approximation()
         if draws is None:
             return {}
         r_hat, ess = draws.worst()
-        return {
+        found = {
             "divergences": float(draws.divergences),
             "accept": draws.acceptance,
             "r_hat": r_hat,
             "ess_min": ess,
         }
+        if np.all(self.counters["energy_squares"] > 0.0):
+            depths = self.counters["depths"] - self.before["depths"]
+            found["e_bfmi"] = float(np.min(self.counters["energy_jumps"] / self.counters["energy_squares"]))
+            found["tree_depth"] = float(depths.sum() / self.counters["energies"].sum())
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "values": (self.values.shape, self.values[:, : self.done].copy())}

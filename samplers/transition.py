@@ -21,6 +21,8 @@ class Tuning:
         path: length of a Hamiltonian trajectory in units of the scale.
         stretch: how much longer it is than a Gaussian of the draws' covariance would need.
         most: most leapfrog steps a trajectory may have.
+        with_gradients: whether rows of draws in warm-up are (2 dim,), the gradient behind the position, for `learn`;
+            `begin` says so.
     """
 
     scale: Vector | Matrix
@@ -28,6 +30,7 @@ class Tuning:
     path: float = 0.0
     stretch: float = 1.0
     most: int = 1
+    with_gradients: bool = False
 
 
 class Transition(Protocol):

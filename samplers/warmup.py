@@ -16,6 +16,7 @@ WINDOWS_KEPT = (0.5, 1.0)  # where a full covariance was given and only step siz
 POWER_ITERATIONS = 30
 REMEMBERING = 60  # draws a chain
 SMALLEST_STEP = 1e-10
+ENOUGH = 3  # draws a dimension, for a covariance
 
 
 def window_ends(length: int, kept: bool) -> list[int]:
@@ -47,6 +48,34 @@ def standard_deviations(values: Values, before: Vector) -> Vector:
     variances = flat.var(axis=0)
     known = np.where(variances > 0.0, variances, before**2)
     return aligned(np.exp((n * np.log(known) + 5.0 * np.log(before**2)) / (2.0 * (n + 5.0))))
+
+
+def draw_gradient_deviations(values: Values, gradients: Values, before: Vector) -> Vector:
+    """(dim,) (Var x / Var gradient)^(1/4), pooled over draws and their gradients (chains, n, dim), shrunk as above.
+
+    That is nutpie's metric (arXiv:2603.18845): the diagonal one that brings draws and gradients to the same scale.
+    """
+    n = values.shape[0] * values.shape[1]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = values.var(axis=(0, 1)) / gradients.var(axis=(0, 1))
+    known = np.where(np.isfinite(ratio) & (ratio > 0.0), ratio, before**4)
+    return aligned(np.exp((n * np.log(known) + 5.0 * np.log(before**4)) / (4.0 * (n + 5.0))))
+
+
+def covariance_factor(values: Values, before: Values) -> Values:
+    """(dim, dim) lower factor of the covariance pooled over the draws (chains, n, dim).
+
+    As in Stan the covariance is shrunk by n / (n + 5) towards 1e-3 of a diagonal, here its own. Below `ENOUGH` draws a
+    dimension its inverse would be too noisy, and the standard deviations are taken alone, (dim,).
+    """
+    flat = values.reshape(-1, values.shape[2])
+    n, dim = flat.shape
+    diagonal = standard_deviations(values, np.sqrt(np.sum(before**2, axis=1)) if before.ndim == 2 else before)
+    if n < ENOUGH * dim:
+        return diagonal
+    correlation = np.cov((flat / diagonal).T, bias=True).reshape(dim, dim) * (n / (n + 5.0))
+    correlation[np.diag_indices(dim)] += 5e-3 / (n + 5.0)
+    return aligned(diagonal[:, None] * np.linalg.cholesky(correlation))
 
 
 def largest_variance(values: Values, scale: Values) -> float:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 import targets
-from samplers import leapfrog, metropolis
+from samplers import leapfrog, metropolis, tree
 from samplers.chain import chain_at, tallies
 from samplers.pointer import pointer
 from targets.kernel import FASTMATH, Loop, aligned, zeros
 
 DRAWS = 4000
+DRAWS_OF_NUTS = 16000  # errors in trees shift less: half the difference is found with the same probability
 ALARM = 5.0
 
 # Target, and step sizes of HMC and of the random walk.
@@ -31,6 +32,7 @@ CASES = [
     ("banana", {"dim": 2, "scale": 1.0, "curvature": 0.5}, 1.6, 1.2),
 ]
 IDS = [case[0] for case in CASES]
+SHORTER = (0.7, 0.5)  # steps of NUTS in those of HMC: trees of a few states, or of some more
 
 
 def features(x: np.ndarray) -> np.ndarray:
@@ -40,23 +42,24 @@ def features(x: np.ndarray) -> np.ndarray:
     return np.column_stack([x, np.abs(x), *products])
 
 
-def worst(target: targets.Target, move: Any, step: float, gradient_free: bool = False) -> float:
-    """Largest |mean difference| in standard errors, after `move(chain, tally, rng, draws)` from exact draws."""
+def worst(target: targets.Target, move: Any, step: float, n: int = DRAWS, sound: bool = True) -> float:
+    """Largest |mean difference| in standard errors, after `move(chain, tally, rng, draws)` from n exact draws."""
     assert target.truth is not None
-    starts = target.truth.draws(DRAWS, 11)
+    starts = target.truth.draws(n, 11)
     assert starts is not None
     rng = np.random.default_rng(12)
     ends = np.empty_like(starts)
     draws, gradient = zeros(3, target.dim), zeros(target.dim)
     tally = tallies(1)
-    for n, start in enumerate(starts):
+    for k, start in enumerate(starts):
         tally["log_density"] = target.kernel(aligned(start), gradient, target.data)
         tally["log_step"] = np.log(step)
         move(chain_at(start, gradient), tally, rng, draws)
-        ends[n] = draws[-1]
-    assert 0.2 < tally["acceptance"][0] / tally["iterations"][0] < 0.97, "the acceptance must matter"
+        ends[k] = draws[-1]
+    if sound:
+        assert 0.2 < tally["acceptance"][0] / tally["iterations"][0] < 0.97, "the acceptance must matter"
     change = features(ends) - features(starts)
-    return float(np.max(np.abs(change.mean(axis=0)) / (change.std(axis=0) / np.sqrt(DRAWS))))
+    return float(np.max(np.abs(change.mean(axis=0)) / (change.std(axis=0) / np.sqrt(n))))
 
 
 def hmc(target: targets.Target, loop: Any = leapfrog.advance, dense: bool = False) -> Any:
@@ -79,6 +82,33 @@ def test_hmc_leaves_the_target_invariant(case: tuple[str, dict[str, Any], float,
     assert worst(target, hmc(target, dense=dense), case[2]) < ALARM
 
 
+def nuts(target: targets.Target, loop: Any = tree.advance, dense: bool = False) -> Any:
+    kernel = pointer(target.log_density_and_gradient)
+    vectors, checkpoints = tree.tree_for(target.dim), tree.checkpoints_for(5, target.dim)
+    diagonal, factor = (
+        aligned(np.full(target.dim, 0.9)),
+        aligned(np.eye(target.dim) * 0.9 - np.eye(target.dim, k=-1) * 0.3),
+    )
+
+    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray) -> None:
+        loop(
+            *(kernel, target.data, rng, chain, tally, vectors, checkpoints),
+            *(diagonal, factor, dense, draws, False, 5, 0.0),
+        )
+
+    return move
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("shorter", SHORTER)
+def test_nuts_leaves_the_target_invariant(
+    case: tuple[str, dict[str, Any], float, float], dense: bool, shorter: float
+) -> None:
+    target = targets.load(case[0], **case[1])
+    assert worst(target, nuts(target, dense=dense), shorter * case[2], DRAWS_OF_NUTS) < ALARM
+
+
 @pytest.mark.parametrize("case", CASES, ids=IDS)
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("gradient_free", [False, True])
@@ -98,6 +128,18 @@ def test_the_random_walk_leaves_the_target_invariant(
     assert worst(target, move, case[3]) < ALARM
 
 
+TOP = "growing = a0 > 0.0 and a1 > 0.0 and b0 > 0.0 and b1 > 0.0 and c0 > 0.0 and c1 > 0.0\n" + 12 * " " + "for"
+JOIN = "if not growing:\n" + 16 * " " + "break\n\n" + 12 * " " + "# the subtree joins"
+
+PLANTED_IN_NUTS = {
+    "uniform weights": ("w = math.exp(change - base)", "w = 1.0"),
+    "biased inside a subtree": ("rng.random() * subweight < w", "rng.random() * (subweight - w) < w"),
+    "biased at the top": ("rng.random() * weight < subweight", "rng.random() * subweight < weight"),
+    "subtrees that turned or diverged join": (JOIN, "# the subtree joins"),
+    "wrong sign in the turn": (TOP, TOP.replace("= ", "= not (").replace("\n", ")\n")),
+    "momentum left out of the energy": ("start - (0.5 * squares - there)", "there - log_density"),
+}
+
 PLANTED = {
     "sign of the acceptance ratio": ("metropolis(change)", "metropolis(-change)"),
     "momentum left out of the energy": ("energy - (0.5 * kinetic - end)", "end - log_density"),
@@ -107,15 +149,30 @@ PLANTED = {
 
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_caught(error: str) -> None:
-    right, wrong = PLANTED[error]
-    source = textwrap.dedent(inspect.getsource(leapfrog.advance.function))
-    assert source.count(right) == 1
-    names = dict(vars(leapfrog))
-    exec(source[source.index("def advance") :].replace(right, wrong), names)  # noqa: S102
-    broken = numba.njit(leapfrog.advance.signature, error_model="numpy", fastmath=set(FASTMATH))(names["advance"])
-    assert isinstance(leapfrog.advance, Loop)
+    broken = planted(leapfrog, *PLANTED[error])
     alarms = []
     for name, options, step, _ in CASES:
         target = targets.load(name, **options)
-        alarms.append(worst(target, hmc(target, broken), step))
+        alarms.append(worst(target, hmc(target, broken), step, sound=False))
     assert max(alarms) > 2 * ALARM, alarms
+
+
+@pytest.mark.parametrize("error", PLANTED_IN_NUTS)
+def test_planted_errors_in_nuts_are_caught(error: str) -> None:
+    broken = planted(tree, *PLANTED_IN_NUTS[error])
+
+    def alarm(case: tuple[str, dict[str, Any], float, float], shorter: float) -> float:
+        target = targets.load(case[0], **case[1])
+        return worst(target, nuts(target, broken), shorter * case[2], DRAWS_OF_NUTS, sound=False)
+
+    assert any(alarm(case, shorter) > 2 * ALARM for shorter in SHORTER for case in CASES)
+
+
+def planted(module: Any, right: str, wrong: str) -> Any:
+    """The module's loop `advance` with an error in it."""
+    assert isinstance(module.advance, Loop)
+    source = textwrap.dedent(inspect.getsource(module.advance.function))
+    assert source.count(right) == 1
+    names = dict(vars(module))
+    exec(source[source.index("def advance") :].replace(right, wrong), names)  # noqa: S102
+    return numba.njit(module.advance.signature, error_model="numpy", fastmath=set(FASTMATH))(names["advance"])

@@ -1,0 +1,301 @@
+"""No-U-turn trajectories in a compiled loop, with a diagonal or a dense scale.
+
+Multinomial NUTS (Hoffman & Gelman 2014; Betancourt 2017, appendix A), the tree built without recursion (Phan, Pradhan &
+Jankowiak 2019, algorithm 2): a subtree that begins at an even leaf n is remembered in row popcount(n / 2) of the
+checkpoints, until it ends. Positions, momenta and the scale are those of `samplers.leapfrog`; momenta point forwards in
+time, also where a trajectory grows backwards, so that no check depends on the direction.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import boolean, float64, int64, types, void
+
+from samplers.chain import CHAIN, RNG, TALLY, metropolis, record
+from samplers.leapfrog import DIVERGENCE, dual_average
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, loop, zeros
+
+LARGEST = 300.0  # a log weight above the common base by more moves the base: its exponential must not overflow
+
+
+class Tree(NamedTuple):
+    """The vectors of a growing tree, (dim,) each; nothing in them outlives an iteration.
+
+    The end that moves is the chain's `proposal`, `proposal_gradient` and `momentum`; `force` is A' gradient there.
+    """
+
+    force: Vector
+    far_position: Vector  # the other end
+    far_momentum: Vector
+    far_force: Vector
+    candidate: Vector  # drawn from the states of the subtree so far
+    candidate_gradient: Vector
+    rho: Vector  # sum of momenta over the tree
+    total: Vector  # and over the subtree so far
+
+
+class Checkpoints(NamedTuple):
+    """Where unfinished subtrees began, (max_tree_depth, dim) each."""
+
+    first: Matrix  # momentum at their first leaf
+    previous: Matrix  # and at the leaf before it
+    before: Matrix  # sum of momenta over the leaves before it
+
+
+TREE = types.NamedUniTuple(VECTOR, len(Tree._fields), Tree)
+CHECKPOINTS = types.NamedUniTuple(MATRIX, len(Checkpoints._fields), Checkpoints)
+
+
+def tree_for(dim: int) -> Tree:
+    """Vectors for one chain."""
+    return Tree(*(zeros(dim) for _ in Tree._fields))
+
+
+def checkpoints_for(depth: int, dim: int) -> Checkpoints:
+    """Checkpoints for trees of that depth."""
+    return Checkpoints(*(zeros(depth, dim) for _ in Checkpoints._fields))
+
+
+@loop(
+    void(KERNEL, DATA, RNG, CHAIN, TALLY, TREE, CHECKPOINTS, VECTOR, MATRIX, boolean, MATRIX, boolean, int64, float64)
+)
+def advance(  # type: ignore[no-untyped-def]
+    kernel, data, rng, chain, tally, tree, checkpoints, diagonal, factor, is_dense, draws, with_gradients, most, target
+):
+    """Advance one chain by as many trajectories as `draws` has rows, and write each state drawn there.
+
+    The scale is `factor` (dim, dim) if `is_dense`, else `diagonal` (dim,). With `with_gradients` the rows of `draws`
+    are (2 dim,) and hold the gradient behind the position. A trajectory doubles at most `most` times. With `target` > 0
+    the step size adapts to that acceptance, averaged over all states visited; otherwise it is fixed.
+    """
+    position, gradient = chain.position, chain.gradient
+    proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
+    force, far_position, far_momentum, far_force = tree.force, tree.far_position, tree.far_momentum, tree.far_force
+    candidate, candidate_gradient, rho, total = tree.candidate, tree.candidate_gradient, tree.rho, tree.total
+    first, previous, before = checkpoints.first, checkpoints.previous, checkpoints.before
+    dim = position.shape[0]
+    log_density = tally[0].log_density
+    width = math.exp(tally[0].log_step)
+    evaluations = 0
+    accepted = 0
+    divergences = 0
+    depths = 0
+    acceptance = 0.0
+    for row in range(draws.shape[0]):
+        squares = 0.0
+        for i in range(dim):
+            r = rng.standard_normal()
+            squares += r * r
+            momentum[i] = r
+        if is_dense:
+            for i in range(dim):
+                force[i] = 0.0
+            for i in range(dim):
+                g = gradient[i]
+                for j in range(i + 1):
+                    force[j] += factor[i, j] * g
+        else:
+            for i in range(dim):
+                force[i] = diagonal[i] * gradient[i]
+        for i in range(dim):
+            proposal[i] = position[i]
+            far_position[i] = position[i]
+        for i in range(dim):
+            far_momentum[i] = momentum[i]
+            rho[i] = momentum[i]
+            far_force[i] = force[i]
+        start = 0.5 * squares - log_density
+        energy = start
+        weight = 1.0  # of the tree: the sum of exp(start - energy - base) over its states
+        base = 0.0
+        leaves = 0
+        probabilities = 0.0
+        depth = 0
+        growing = True
+        moved = False
+        at_right = True
+        while growing and depth < most:
+            forward = rng.random() < 0.5
+            if forward != at_right:
+                at_right = forward
+                for i in range(dim):
+                    swap = proposal[i]
+                    proposal[i] = far_position[i]
+                    far_position[i] = swap
+                for i in range(dim):
+                    swap = momentum[i]
+                    momentum[i] = far_momentum[i]
+                    far_momentum[i] = swap
+                for i in range(dim):
+                    swap = force[i]
+                    force[i] = far_force[i]
+                    far_force[i] = swap
+            step = width if forward else -width
+            half = 0.5 * step
+            for i in range(dim):
+                total[i] = 0.0
+            subweight = 0.0
+            candidate_log_density = log_density
+            candidate_energy = energy
+            level = 0
+            for n in range(1 << depth):
+                even = n & 1 == 0
+                if even:
+                    level = 0
+                    bits = n >> 1
+                    while bits > 0:
+                        bits &= bits - 1
+                        level += 1
+                    for i in range(dim):
+                        previous[level, i] = momentum[i]
+                        before[level, i] = total[i]
+
+                # one leapfrog step
+                if is_dense:
+                    for i in range(dim):
+                        momentum[i] += half * force[i]
+                    for i in range(dim):
+                        velocity = 0.0
+                        for j in range(i + 1):
+                            velocity += factor[i, j] * momentum[j]
+                        proposal[i] += step * velocity
+                    there = kernel(proposal, proposal_gradient, data)
+                    for i in range(dim):
+                        force[i] = 0.0
+                    for i in range(dim):
+                        g = proposal_gradient[i]
+                        for j in range(i + 1):
+                            force[j] += factor[i, j] * g
+                    for i in range(dim):
+                        r = momentum[i] + half * force[i]
+                        momentum[i] = r
+                        total[i] += r
+                else:
+                    for i in range(dim):
+                        r = momentum[i] + half * force[i]
+                        momentum[i] = r
+                        proposal[i] += step * diagonal[i] * r
+                    there = kernel(proposal, proposal_gradient, data)
+                    for i in range(dim):
+                        f = diagonal[i] * proposal_gradient[i]
+                        r = momentum[i] + half * f
+                        force[i] = f
+                        momentum[i] = r
+                        total[i] += r
+                # sums stand in loops that store nothing: others are added up in an order that depends on addresses
+                squares_before = squares
+                squares = 0.0
+                for i in range(dim):
+                    squares += momentum[i] * momentum[i]
+                leaves += 1
+                change = start - (0.5 * squares - there)
+                if not (-DIVERGENCE <= change < np.inf):
+                    divergences += 1
+                    growing = False
+                    break
+
+                # the leaf's weight, and whether it becomes the candidate
+                if change - base > LARGEST:
+                    shrink = math.exp(base - change)
+                    weight *= shrink
+                    subweight *= shrink
+                    base = change
+                w = math.exp(change - base)
+                subweight += w
+                probabilities += w if base == 0.0 and change < 0.0 else metropolis(change)
+                if n == 0 or rng.random() * subweight < w:
+                    candidate_log_density = there
+                    candidate_energy = start - change
+                    for i in range(dim):
+                        candidate[i] = proposal[i]
+                        candidate_gradient[i] = proposal_gradient[i]
+
+                # U-turns of the subtrees that end here; of a pair the checks across the join say nothing more
+                if even:
+                    for i in range(dim):
+                        first[level, i] = momentum[i]
+                else:
+                    product = 0.0
+                    for i in range(dim):
+                        product += first[level, i] * momentum[i]
+                    growing = product + squares > 0.0 and product + squares_before > 0.0
+                    right = level
+                    bits = n >> 1
+                    while growing and bits & 1 == 1:
+                        left = right - 1
+                        a0 = a1 = b0 = b1 = c0 = c1 = 0.0
+                        for i in range(dim):
+                            p0 = first[left, i]
+                            p1 = previous[right, i]
+                            p2 = first[right, i]
+                            p3 = momentum[i]
+                            rho0 = before[right, i] - before[left, i]
+                            rho1 = total[i] - before[right, i]
+                            a0 += (rho0 + rho1) * p0
+                            a1 += (rho0 + rho1) * p3
+                            b0 += (rho0 + p2) * p0
+                            b1 += (rho0 + p2) * p2
+                            c0 += (rho1 + p1) * p1
+                            c1 += (rho1 + p1) * p3
+                        growing = a0 > 0.0 and a1 > 0.0 and b0 > 0.0 and b1 > 0.0 and c0 > 0.0 and c1 > 0.0
+                        right = left
+                        bits >>= 1
+                    if not growing:
+                        break
+            if not growing:
+                break
+
+            # the subtree joins: biased towards it, so that states far away are preferred
+            depth += 1
+            if rng.random() * weight < subweight:
+                moved = True
+                log_density = candidate_log_density
+                energy = candidate_energy
+                for i in range(dim):
+                    position[i] = candidate[i]
+                    gradient[i] = candidate_gradient[i]
+            weight += subweight
+            a0 = a1 = b0 = b1 = c0 = c1 = 0.0
+            for i in range(dim):
+                p0 = far_momentum[i]
+                p1 = previous[0, i]
+                p2 = first[0, i]
+                p3 = momentum[i]
+                a0 += (rho[i] + total[i]) * p0
+                a1 += (rho[i] + total[i]) * p3
+                b0 += (rho[i] + p2) * p0
+                b1 += (rho[i] + p2) * p2
+                c0 += (total[i] + p1) * p1
+                c1 += (total[i] + p1) * p3
+            growing = a0 > 0.0 and a1 > 0.0 and b0 > 0.0 and b1 > 0.0 and c0 > 0.0 and c1 > 0.0
+            for i in range(dim):
+                rho[i] += total[i]
+        evaluations += leaves
+        depths += depth
+        probability = probabilities / leaves
+        acceptance += probability
+        if moved:
+            accepted += 1
+        for i in range(dim):
+            draws[row, i] = position[i]
+        if with_gradients:
+            for i in range(dim):
+                draws[row, dim + i] = gradient[i]
+
+        # sums for E-BFMI, relative to their running mean
+        tally[0].energies += 1
+        if tally[0].energies > 1:
+            tally[0].energy_jumps += (energy - tally[0].energy) ** 2
+        deviation = energy - tally[0].energy_mean
+        tally[0].energy_mean += deviation / tally[0].energies
+        tally[0].energy_squares += deviation * (energy - tally[0].energy_mean)
+        tally[0].energy = energy
+        if target > 0.0:
+            tally[0].adaptations += 1
+            tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
+                tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
+            )
+            width = math.exp(tally[0].log_step)
+    tally[0].depths += depths
+    record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)
