@@ -195,7 +195,7 @@ def _method_tags(rows: list[dict[str, Any]]) -> dict[str, frozenset[str]]:
     for method, name in names.items():
         if said[method]:
             common[name] = common.get(name, said[method]) & said[method]
-    return {method: frozenset(said[method] or common.get(name, ())) for method, name in names.items()}
+    return {method: frozenset(said[method] or common.get(name, set())) for method, name in names.items()}
 
 
 def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
