@@ -181,14 +181,21 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
 
 
 def _method_tags(rows: list[dict[str, Any]]) -> dict[str, frozenset[str]]:
-    """Tags of each method: a cell whose process died does not know them, but its siblings do."""
-    found: dict[str, set[str]] = {}
+    """Tags of each method by its SPEC.
+
+    Where all cells of a SPEC died before they could say them, what its siblings of the same name have in common:
+    options add tags, as a warm start does.
+    """
+    said: dict[str, set[str]] = {}
     for row in rows:
         words = set(text(row["method_tags"]).split()) | ({"oracle"} if row["oracle"] else set())
-        for name in (str(row["method"]), str(row["method_name"])):
-            found.setdefault(name, set()).update(words)
-    methods = {str(row["method"]): str(row["method_name"]) for row in rows}
-    return {method: frozenset(found[method] or found[name]) for method, name in methods.items()}
+        said.setdefault(str(row["method"]), set()).update(words)
+    names = {str(row["method"]): str(row["method_name"]) for row in rows}
+    common: dict[str, set[str]] = {}
+    for method, name in names.items():
+        if said[method]:
+            common[name] = common.get(name, said[method]) & said[method]
+    return {method: frozenset(said[method] or common.get(name, set())) for method, name in names.items()}
 
 
 def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
