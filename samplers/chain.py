@@ -1,4 +1,4 @@
-"""The state of one chain: what compiled loops carry from call to call, and what they count."""
+"""The state of one chain: what compiled loops carry from call to call, and what they say of every draw."""
 
 import math
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ class Chain(NamedTuple):
     proposal: Vector
     proposal_gradient: Vector
     momentum: Vector
+    force: Vector  # A' gradient, with A the scale
+    spare: Vector
 
 
 TALLY_DTYPE = np.dtype(
@@ -31,23 +33,30 @@ TALLY_DTYPE = np.dtype(
         ("adaptations", np.int64),  # since the adaptation was last restarted
         ("iterations", np.int64),
         ("evaluations", np.int64),
-        ("accepted", np.int64),
-        ("divergences", np.int64),
-        ("acceptance", np.float64),  # sum of acceptance probabilities
-        ("depths", np.int64),  # sum of tree depths
-        ("energies", np.int64),  # how many since the window or phase began; see `forget_energies`
-        ("energy", np.float64),  # the last of them
-        ("energy_mean", np.float64),
-        ("energy_squares", np.float64),  # sum of squares about the mean
-        ("energy_jumps", np.float64),  # sum of squares of differences between neighbours
+        ("rows", np.int64),  # of data touched, by methods that take the likelihood in part
+    ]
+)
+
+# What is said of every draw, under the names of ArviZ's schema. Each kind of chain writes some of them.
+STATS_DTYPE = np.dtype(
+    [
+        ("lp", np.float64),  # log density
+        ("energy", np.float64),
+        ("acceptance_rate", np.float64),  # mean acceptance probability of the iteration
+        ("step_size", np.float64),
+        ("n_steps", np.int64),  # evaluations
+        ("tree_depth", np.int64),
+        ("diverging", np.int64),  # 1 where the trajectory left its level set
     ]
 )
 
 CHAIN = types.NamedUniTuple(VECTOR, len(Chain._fields), Chain)
 TALLY = types.Array(numba.from_dtype(TALLY_DTYPE), 1, "C")
+STATS = types.Array(numba.from_dtype(STATS_DTYPE), 1, "C")
 RNG = types.npy_rng
 
 Tally = npt.NDArray[Any]
+Stats = npt.NDArray[Any]
 
 
 @helper
@@ -59,14 +68,11 @@ def metropolis(change):  # type: ignore[no-untyped-def]
 
 
 @helper
-def record(tally, log_density, iterations, evaluations, accepted, divergences, acceptance):  # type: ignore[no-untyped-def]
+def record(tally, log_density, iterations, evaluations):  # type: ignore[no-untyped-def]
     """Add what a call of a loop did to the counters of its chain."""
     tally[0].log_density = log_density
     tally[0].iterations += iterations
     tally[0].evaluations += evaluations
-    tally[0].accepted += accepted
-    tally[0].divergences += divergences
-    tally[0].acceptance += acceptance
 
 
 def chain_at(position: Vector, gradient: Vector) -> Chain:
@@ -77,12 +83,11 @@ def chain_at(position: Vector, gradient: Vector) -> Chain:
     return chain
 
 
-def forget_energies(counters: Tally) -> None:
-    """Begin the sums over energies anew."""
-    for name in ("energies", "energy_mean", "energy_squares", "energy_jumps"):
-        counters[name] = 0
-
-
 def tallies(chains: int) -> Tally:
     """Zeroed counters of so many chains; `tallies(n)[c : c + 1]` is what a loop takes for chain c."""
     return np.zeros(chains, TALLY_DTYPE)
+
+
+def no_stats(*shape: int) -> Stats:
+    """Zeroed statistics of draws, (chains, n) or (n,)."""
+    return np.zeros(shape, STATS_DTYPE)

@@ -1,15 +1,19 @@
 """The driver: several chains of one kind, advanced round by round through warm-up and beyond."""
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from samplers.chain import forget_energies, tallies
+from samplers.chain import Stats, no_stats, tallies
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
-from samplers.transition import Transition, Tuning
-from samplers.warmup import Values, complaint, first_scale, pool_steps, window_ends
+from samplers.scale import diagonal_scale
+from samplers.transition import Seen, Starts, Transition, Tuning
+from samplers.warmup import Values, complaint, first_scale, pool_steps
 from targets.kernel import aligned, empty
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
@@ -25,7 +29,8 @@ class ChainsRun:
     """Chains of one transition on one target. See `targets.protocols.Run`.
 
     A round brings all chains to the same number of iterations. Its length depends on the state alone, never on the
-    clock or on what was asked of `advance`, so that results do not depend on how the work is cut.
+    clock or on what was asked of `advance`, so that results do not depend on how the work is cut. The chains of a round
+    run in `threads` threads; each has its own random numbers, so that results do not depend on these either.
     """
 
     def __init__(
@@ -36,38 +41,42 @@ class ChainsRun:
         num_chains: int,
         num_warmup: int | None,
         initial: Initial,
+        threads: int = 1,
     ) -> None:
-        initial.check(num_chains, target.dim)
+        initial.check(num_chains * transition.points(target), target.dim)
         self.transition = transition
         self.target = target
+        self.threads = min(threads, num_chains)
         self.status = Status.RUNNING
         self.reason = ""
         self.phase = Phase.WARMUP
         self.work = Work()
         self.rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(num_chains)]
-        length = transition.usual_warmup(initial.dense) if num_warmup is None else num_warmup
-        self.ends = window_ends(length, initial.dense)
-        self.values = empty(num_chains, length, target.dim)
-        self.done = 0  # iterations of this phase, hence rows of `values` filled
-        self.window = 0  # where the window of warm-up began
-        self._start(initial)
+        length = transition.usual_warmup(initial.kept) if num_warmup is None else num_warmup
+        self.lessons = transition.schedule(length, initial.kept)
+        self.members = transition.members(target)
+        self.last = 0  # where the lesson before ended
+        self.done = 0  # iterations of this phase, hence rows of `values` and `stats` filled
+        self.before: tuple[Values, Stats] | None = None  # what warm-up drew, once it is over
+        self._start(initial, length)
 
-    def _start(self, initial: Initial) -> None:
-        self.counters = tallies(len(self.rngs))
+    def _start(self, initial: Initial, length: int) -> None:
+        chains, dim = len(self.rngs), self.target.dim
+        self.counters = tallies(chains)
+        self.values, self.stats = empty(chains, 0, dim), no_stats(chains, length)
         try:
             scale = initial.scale()
             gradient_free = self.transition.uses_density(self.target)
-            self.chains = place(self.target, self.rngs, initial, self.counters, gradient_free)
+            points = self.transition.points(self.target)
+            starts = place(self.target, self.rngs, initial, self.counters, gradient_free, points)
         except StartError as error:
             self._fail(str(error))
             self._count()
             return
-        self.tuning = Tuning(first_scale(self.chains) if scale is None else scale, initial.dense)
-        self.transition.begin(self.target, self.rngs, self.chains, self.counters, self.tuning)
-        if self.tuning.with_gradients:
-            chains, length, dim = self.values.shape
-            self.values = empty(chains, length, 2 * dim)
-        self.before = self.counters.copy()  # at the beginning of the window, and then of the phase
+        self.tuning = Tuning(scale or _guess(starts), initial.kept, strength=initial.strength)
+        self.chains = self.transition.begin(self.target, self.rngs, starts, self.counters, self.tuning)
+        width = 2 * dim if self.tuning.with_gradients else dim
+        self.values = empty(chains, length, self.members * width)
         self._count()
 
     def _fail(self, reason: str) -> None:
@@ -79,6 +88,7 @@ class ChainsRun:
             self.work.density_evaluations = spent
         else:
             self.work.gradient_evaluations = spent
+        self.work.row_evaluations = int(self.counters["rows"].sum())
 
     def advance(self, work: int) -> None:
         """Run whole rounds until that much work was done, or the phase or the status changes."""
@@ -88,10 +98,10 @@ class ChainsRun:
 
     def _round(self) -> None:
         if self.phase is Phase.WARMUP:
-            end = min(self.done + self._most(), self.ends[0])
+            end = min(self.done + self._most(), self.lessons[0].end)
             self._run_to(end, adapting=True)
-            if end == self.ends[0]:
-                self._end_window()
+            if end == self.lessons[0].end:
+                self._learn()
         else:
             growth = max(FIRST_ROUND, math.ceil(self.done * GROWTH))
             end = self.done + min(growth, self._most())
@@ -107,95 +117,118 @@ class ChainsRun:
         return max(1, int(evaluations / self.transition.cost(self.target, self.counters, self.tuning)))
 
     def _run_to(self, end: int, adapting: bool) -> None:
-        for c, (rng, chain) in enumerate(zip(self.rngs, self.chains, strict=True)):
-            self.transition.advance(
-                self.target,
-                rng,
-                chain,
-                self.counters[c : c + 1],
-                self.tuning,
-                self.values[c, self.done : end],
-                adapting,
-            )
+        self._each_chain(partial(self._run_chain, begin=self.done, end=end, adapting=adapting))
         self.done = end
         self._count()
 
-    def _end_window(self) -> None:
-        pool_steps(self.counters)
-        last = len(self.ends) == 1
-        reason = complaint(self.counters, self.before["accepted"] if last else None)
-        if reason:
-            self._fail(reason)
-        elif last:
-            self.phase, self.done = Phase.RUN, 0
-            self.values = empty(len(self.chains), 2 * FIRST_ROUND, self.target.dim)
-        else:
-            self._learn()
-        forget_energies(self.counters)
-        self.ends = self.ends[1:]
-        self.before = self.counters.copy()
+    def _run_chain(self, c: int, begin: int, end: int, adapting: bool) -> None:
+        self.transition.advance(
+            self.target,
+            self.rngs[c],
+            self.chains[c],
+            self.counters[c : c + 1],
+            self.tuning,
+            self.values[c, begin:end],
+            self.stats[c, begin:end],
+            adapting,
+        )
+
+    def _each_chain(self, work: Callable[[int], None]) -> None:
+        chains = range(len(self.chains))
+        if self.threads == 1:
+            for c in chains:
+                work(c)
+            return
+        with ThreadPoolExecutor(self.threads) as pool:
+            for future in [pool.submit(work, c) for c in chains]:
+                future.result()
 
     def _learn(self) -> None:
-        begin = self.window or self.done // 2  # of the first window, the later half: chains travel
-        self.transition.learn(self.values[:, begin : self.done], self.tuning)
-        self.window = self.done
+        lesson, self.lessons = self.lessons[0], self.lessons[1:]
+        window = slice(lesson.begin, lesson.end)
+        if lesson.fresh:
+            pool_steps(self.counters)
+        reason = complaint(self.counters, self.values[:, self.last : self.done] if not self.lessons else None)
+        if reason:
+            self._fail(reason)
+        elif not self.lessons:
+            self._end_warmup()
+        elif lesson.begin < lesson.end:
+            seen = Seen(self.values[:, window], self.stats[:, window], self.chains, self.counters)
+            self.transition.learn(seen, self.tuning)
+        self.last = lesson.end
+
+    def _end_warmup(self) -> None:
+        width = self.members * self.target.dim
+        self.before = self.values[:, : self.done, :width], self.stats[:, : self.done]
+        self.phase, self.done = Phase.RUN, 0
+        chains = len(self.chains)
+        self.values, self.stats = empty(chains, 2 * FIRST_ROUND, width), no_stats(chains, 2 * FIRST_ROUND)
 
     def _reserve(self, rows: int) -> None:
-        chains, capacity, dim = self.values.shape
+        chains, capacity, width = self.values.shape
         if rows > capacity:
-            larger = empty(chains, max(rows, 2 * capacity), dim)
-            larger[:, : self.done] = self.values[:, : self.done]
-            self.values = larger
+            values, stats = self.values, self.stats
+            capacity = max(rows, 2 * capacity)
+            self.values, self.stats = empty(chains, capacity, width), no_stats(chains, capacity)
+            self.values[:, : self.done] = values[:, : self.done]
+            self.stats[:, : self.done] = stats[:, : self.done]
+
+    @property
+    def _begin(self) -> int:
+        """The first of the draws to speak of: all since warm-up; during warm-up, the later half of its draws so far."""
+        return self.done // 2 if self.phase is Phase.WARMUP else 0
 
     @property
     def draws(self) -> Values:
-        """(chains, n, dim): all draws since warm-up; during warm-up, the later half of its draws so far."""
-        begin = self.done // 2 if self.phase is Phase.WARMUP else 0
-        return self.values[:, begin : self.done, : self.target.dim]
+        """(chains, n, dim) so far; of an ensemble, every member is a chain."""
+        return self._split(self.values[:, self._begin : self.done])
+
+    def _split(self, rows: Values) -> Values:
+        dim = self.target.dim
+        if self.members == 1:
+            return rows[:, :, :dim]
+        chains, n, _ = rows.shape
+        return rows.reshape(chains, n, self.members, dim).transpose(0, 2, 1, 3).reshape(-1, n, dim)
 
     def approximation(self) -> Draws | None:
         """The draws, or None where there are none yet. They stay what they are while the run goes on."""
-        if self.draws.shape[1] == 0:
+        draws = self.draws
+        if draws.shape[1] == 0:
             return None
-        divergences, acceptance = self._since()
-        return Draws(self.draws, self.target.coordinates, divergences, acceptance)
+        stats = {name: self.stats[name][:, self._begin : self.done] for name in self.transition.reports}
+        return Draws(draws, self.target.coordinates, stats)
 
-    def _since(self) -> tuple[int, float]:
-        """Divergences and mean acceptance since warm-up, or since the window of warm-up began."""
-        iterations = int((self.counters["iterations"] - self.before["iterations"]).sum())
-        acceptance = float((self.counters["acceptance"] - self.before["acceptance"]).sum())
-        divergences = int((self.counters["divergences"] - self.before["divergences"]).sum())
-        return divergences, acceptance / iterations if iterations else math.nan
+    def warmup(self) -> Draws | None:
+        """What warm-up drew, once it is over; None before, or where it was of length zero."""
+        if self.before is None or self.before[0].shape[1] == 0:
+            return None
+        values, stats = self.before
+        return Draws(
+            self._split(values), self.target.coordinates, {name: stats[name] for name in self.transition.reports}
+        )
 
     def diagnostics(self) -> dict[str, float]:
-        """Divergences, mean acceptance, largest R-hat and smallest bulk ESS over coordinates (see `Draws.worst`).
-
-        Of chains that keep account of their energies, also the mean depth of their trees and the smallest E-BFMI of a
-        chain, E[(E_n - E_n-1)^2] / Var E (Betancourt 2016), below 0.3 where momenta are resampled too little.
-        """
+        """What `Draws.diagnostics` says of the draws, and what only this kind of chain knows."""
         draws = self.approximation()
         if draws is None:
             return {}
-        r_hat, ess = draws.worst()
-        found = {
-            "divergences": float(draws.divergences),
-            "accept": draws.acceptance,
-            "r_hat": r_hat,
-            "ess_min": ess,
-        }
-        if np.all(self.counters["energy_squares"] > 0.0):
-            depths = self.counters["depths"] - self.before["depths"]
-            found["e_bfmi"] = float(np.min(self.counters["energy_jumps"] / self.counters["energy_squares"]))
-            found["tree_depth"] = float(depths.sum() / self.counters["energies"].sum())
-        return found
+        return draws.diagnostics() | self.transition.says(self.chains, self.counters, self.tuning)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "values": (self.values.shape, self.values[:, : self.done].copy())}
+        filled = self.values[:, : self.done].copy(), self.stats[:, : self.done].copy()
+        return {**self.__dict__, "values": (self.values.shape, filled[0]), "stats": (self.stats.shape, filled[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        shape, filled = state.pop("values")
+        values, stats = state.pop("values"), state.pop("stats")
         self.__dict__.update(state)
-        self.values = empty(*shape)
-        self.values[:, : self.done] = filled
+        self.values, self.stats = empty(*values[0]), no_stats(*stats[0])
+        self.values[:, : self.done], self.stats[:, : self.done] = values[1], stats[1]
         if self.status is Status.RUNNING:
-            self.chains = [type(chain)(*(aligned(vector) for vector in chain)) for chain in self.chains]
+            self.chains = [type(chain)(*(aligned(part) for part in chain)) for chain in self.chains]
+
+
+def _guess(starts: Starts) -> Any:
+    """The scale of a cold start."""
+    dim = starts.positions.shape[2]
+    return diagonal_scale(first_scale(starts.positions.reshape(-1, dim), starts.gradients.reshape(-1, dim)))

@@ -1,7 +1,10 @@
 """Draws of several chains: the approximation that a sampler offers."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,7 @@ Values = npt.NDArray[np.float64]
 SUSPECTS = 16  # coordinates
 ENOUGH = 10_000  # draws a chain
 BATCHES = 20  # a chain
+LEAST = 4  # draws a chain, for any diagnostic
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,14 +26,35 @@ class Draws:
     Attributes:
         values: (chains, n, dim).
         coordinates: names of the coordinates.
-        divergences: how many trajectories left their level set.
-        acceptance: mean acceptance probability, NaN where unknown.
+        stats: what is known of each draw, (chains, n) each, under the names of `samplers.chain.STATS_DTYPE`. The chains
+            of an ensemble share one row among its members.
+        warmup: the draws of warm-up, where they were kept.
     """
 
     values: Values
     coordinates: tuple[str, ...] = ()
-    divergences: int = 0
-    acceptance: float = field(default=float("nan"))
+    stats: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    warmup: "Draws | None" = None
+
+    @property
+    def divergences(self) -> int:
+        """How many trajectories left their level set."""
+        return int(self.stats["diverging"].sum()) if "diverging" in self.stats else 0
+
+    @property
+    def acceptance(self) -> float:
+        """Mean acceptance probability, NaN where unknown."""
+        return float(self.stats["acceptance_rate"].mean()) if "acceptance_rate" in self.stats else math.nan
+
+    @cached_property
+    def e_bfmi(self) -> Vector:
+        """(chains,) E[(E_n - E_n-1)^2] / Var E of the energies, NaN where unknown (Betancourt 2016)."""
+        if "energy" not in self.stats or self.stats["energy"].shape[1] < LEAST:
+            return np.full(len(self.values), np.nan)
+        from arviz_stats.base.array import array_stats
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(array_stats.bfmi(self.stats["energy"], chain_axis=0, draw_axis=1))
 
     @cached_property
     def flat(self) -> Matrix:
@@ -85,6 +110,22 @@ class Draws:
         few = spaced[:, :, suspects(spaced)]
         return float(np.max(_statistic(few, "rhat", "rank"))), float(np.min(_statistic(few, "ess", "bulk")))
 
+    def diagnostics(self) -> dict[str, float]:
+        """Largest R-hat and smallest bulk ESS (see `worst`), divergences and mean acceptance.
+
+        Of chains that keep account of their energies, also the mean depth of their trees and the smallest E-BFMI of a
+        chain, below 0.3 where momenta are resampled too little.
+        """
+        r_hat, ess = self.worst()
+        found = {"r_hat": r_hat, "ess_min": ess, "accept": self.acceptance}
+        if "diverging" in self.stats:
+            found["divergences"] = float(self.divergences)
+        if "energy" in self.stats:
+            found["e_bfmi"] = float(np.min(self.e_bfmi))
+        if "tree_depth" in self.stats:
+            found["tree_depth"] = float(self.stats["tree_depth"].mean())
+        return found
+
     def __repr__(self) -> str:
         chains, n, dim = self.values.shape
         return (
@@ -106,7 +147,7 @@ def suspects(values: Values) -> npt.NDArray[np.intp]:
 
 
 def _statistic(values: Values, name: str, method: str) -> Vector:
-    if values.shape[1] < 4:
+    if values.shape[1] < LEAST:
         return np.full(values.shape[2], np.nan)
     from arviz_stats.base.array import array_stats
 

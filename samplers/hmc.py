@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import leapfrog
-from samplers.chain import Chain, Tally
-from samplers.initial import evaluate
+from samplers.chain import Chain, Stats, Tally
+from samplers.initial import evaluate, single_chains
 from samplers.method import MCMC
+from samplers.metric import largest_variance, standard_deviations
 from samplers.pointer import pointer
-from samplers.transition import Tuning
-from samplers.warmup import Values, largest_variance, memory, restart, standard_deviations
-from targets.kernel import Matrix, Vector, compiled, zeros
+from samplers.scale import Scale
+from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.warmup import memory, restart
+from targets.kernel import Matrix, compiled
 from targets.options import require
 from targets.target import Target
 
@@ -22,32 +24,30 @@ DOUBLINGS = 60
 
 
 @dataclass(frozen=True)
-class HMC:
+class HMC(Plain):
     """Trajectories of length path x U(1 - jitter, 1 + jitter), path as given or learned: see `learn`."""
 
     target_accept: float
     path: float | None
     jitter: float
     max_leapfrogs: int
+    reports = ("lp", "energy", "acceptance_rate", "step_size", "n_steps", "diverging")
 
     def usual_warmup(self, kept: bool) -> int:
         return 100 if kept else 400
-
-    def uses_density(self, target: Target) -> bool:  # noqa: ARG002
-        return False
 
     def compile(self, target: Target) -> None:
         compiled(target.log_density_and_gradient)
         _ = leapfrog.advance.compiled
 
     def begin(
-        self, target: Target, rngs: list[np.random.Generator], chains: list[Chain], counters: Tally, tuning: Tuning
-    ) -> None:
+        self, target: Target, rngs: list[np.random.Generator], starts: Starts, counters: Tally, tuning: Tuning
+    ) -> list[Chain]:
         tuning.path = 0.5 * math.pi if self.path is None else self.path
         tuning.most = min(FIRST_MOST, self.max_leapfrogs)
-        for c, (rng, chain) in enumerate(zip(rngs, chains, strict=True)):
-            find_step(target, rng, chain, counters[c : c + 1], tuning.scale)
-        restart(counters)
+        chains = single_chains(starts, counters)
+        find_steps(target, rngs, chains, counters, tuning.scale)
+        return chains
 
     def advance(
         self,
@@ -57,31 +57,31 @@ class HMC:
         tally: Tally,
         tuning: Tuning,
         draws: Matrix,
+        stats: Stats,
         adapting: bool,
     ) -> None:
-        dense = tuning.scale.ndim == 2
         leapfrog.advance(
             pointer(target.log_density_and_gradient),
             target.data,
             rng,
             chain,
             tally,
-            zeros(0) if dense else tuning.scale,
-            tuning.scale if dense else zeros(0, 0),
-            dense,
+            tuning.scale,
             draws,
+            stats,
             tuning.path,
             self.jitter,
             tuning.most,
             self.target_accept if adapting else 0.0,
         )
 
-    def learn(self, values: Values, tuning: Tuning) -> None:
+    def learn(self, seen: Seen, tuning: Tuning) -> None:
         """Learn scale and path.
 
         The path is a quarter of the period of the widest direction left after scaling, with which draws of a Gaussian
         forget each other; as long as the draws show that they do not, it is stretched.
         """
+        values = seen.values
         if not tuning.kept:
             tuning.scale = standard_deviations(values, tuning.scale)
         tuning.most = self.max_leapfrogs
@@ -100,7 +100,16 @@ class HMC:
         return min(max(steps, 1.0), float(tuning.most))
 
 
-def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tally, scale: Vector | Matrix) -> None:
+def find_steps(
+    target: Target, rngs: list[np.random.Generator], chains: list[Chain], counters: Tally, scale: Scale
+) -> None:
+    """Find a first step size for each chain, and begin to adapt it from there."""
+    for c, (rng, chain) in enumerate(zip(rngs, chains, strict=True)):
+        find_step(target, rng, chain, counters[c : c + 1], scale)
+    restart(counters)
+
+
+def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tally, scale: Scale) -> None:
     """Double or halve the step until the acceptance of one leapfrog crosses 0.8 (Hoffman & Gelman 2014, alg. 4)."""
     step = math.exp(tally["log_step"][0])
     proposal, gradient = chain.proposal, chain.proposal_gradient
@@ -108,11 +117,11 @@ def find_step(target: Target, rng: np.random.Generator, chain: Chain, tally: Tal
     for _ in range(DOUBLINGS):
         r = rng.standard_normal(target.dim)
         start = tally["log_density"][0] - 0.5 * (r @ r)
-        r += 0.5 * step * (scale.T @ chain.gradient if scale.ndim == 2 else scale * chain.gradient)
-        proposal[:] = chain.position + step * (scale @ r if scale.ndim == 2 else scale * r)
+        r += 0.5 * step * scale.transposed(chain.gradient)
+        proposal[:] = chain.position + step * scale.times(r)
         end = evaluate(target, proposal, gradient)
         tally["evaluations"] += 1
-        r += 0.5 * step * (scale.T @ gradient if scale.ndim == 2 else scale * gradient)
+        r += 0.5 * step * scale.transposed(gradient)
         change = end - 0.5 * (r @ r) - start
         good = bool(change > math.log(0.8))
         if up is None:
@@ -138,3 +147,11 @@ def hmc(
     require(0.0 <= jitter <= 1.0, f"hmc: jitter={jitter:g} is not accepted; it lies between 0 and 1")
     require(max_leapfrogs >= 1, f"hmc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
     return MCMC("hmc", HMC(target_accept, path, jitter, max_leapfrogs), num_chains, num_warmup)
+
+
+def mala(*, target_accept: float = 0.574, num_warmup: int | None = None, num_chains: int = 4) -> MCMC:
+    """The Metropolis-adjusted Langevin algorithm (Roberts & Tweedie 1996): HMC with one leapfrog step, draw for draw."""
+    require(
+        0.0 < target_accept < 1.0, f"mala: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
+    )
+    return MCMC("mala", HMC(target_accept, None, 0.75, 1), num_chains, num_warmup)

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers.chain import Chain, Tally, chain_at
-from targets.kernel import Matrix, Vector, aligned, failures, raise_failure, zeros
+from samplers.metric import PRIOR
+from samplers.scale import Scale, dense_scale, diagonal_scale
+from samplers.transition import Starts
+from targets.kernel import Matrix, Vector, aligned, empty, failures, raise_failure, zeros
 from targets.options import require
 from targets.target import Target
 
@@ -22,14 +25,19 @@ class Initial:
 
     Attributes:
         positions: (chains, dim), one starting point a chain; None to draw them as a cold start does.
-        metric: (dim,) variances, a first guess that warm-up refines; or (dim, dim) covariance, which is kept; or None.
+        metric: (dim,) variances; or a (dim, dim) covariance; or a `Scale`, such as one of low rank; or None.
+        keep: whether the metric stays as it is. By default a covariance or a scale does, and variances are a first
+            guess that warm-up refines, since freezing them harms wherever the target is correlated.
+        strength: what the metric weighs against the draws of a window, as a number of draws, where it is not kept.
     """
 
     positions: Matrix | None = None
-    metric: Vector | Matrix | None = None
+    metric: Vector | Matrix | Scale | None = None
+    keep: bool | None = None
+    strength: float = PRIOR
 
-    def check(self, chains: int, dim: int) -> None:
-        """Compare the shapes with the number of chains and the dimension.
+    def check(self, points: int, dim: int) -> None:
+        """Compare the shapes with the number of starting points and the dimension.
 
         Raises:
             UsageError: they do not fit.
@@ -37,11 +45,13 @@ class Initial:
         if self.positions is not None:
             shape = np.shape(self.positions)
             require(
-                shape == (chains, dim),
-                f"initial positions of shape {shape} are not accepted; {chains} chains in {dim} dimensions take "
-                f"({chains}, {dim})",
+                shape == (points, dim),
+                f"initial positions of shape {shape} are not accepted; {points} starting points in {dim} dimensions "
+                f"take ({points}, {dim})",
             )
-        if self.metric is not None:
+        if isinstance(self.metric, Scale):
+            require(len(self.metric.deviations) == dim, f"an initial scale is of {dim} dimensions, or not accepted")
+        elif self.metric is not None:
             shape = np.shape(self.metric)
             require(
                 shape in ((dim,), (dim, dim)),
@@ -50,26 +60,28 @@ class Initial:
             )
 
     @property
-    def dense(self) -> bool:
-        """Whether the metric is a full covariance."""
-        return self.metric is not None and np.ndim(self.metric) == 2
+    def kept(self) -> bool:
+        """Whether the metric stays what it is."""
+        full = isinstance(self.metric, Scale) or (self.metric is not None and np.ndim(self.metric) == 2)
+        return self.metric is not None and (full if self.keep is None else self.keep)
 
-    def scale(self) -> Vector | Matrix | None:
-        """The square root of the metric: (dim,) standard deviations or (dim, dim) lower factor; None without a metric.
+    def scale(self) -> Scale | None:
+        """The square root of the metric; None without a metric.
 
         Raises:
             StartError: the metric is not positive definite.
         """
-        if self.metric is None:
-            return None
+        if self.metric is None or isinstance(self.metric, Scale):
+            return self.metric
         try:
-            root = np.linalg.cholesky(self.metric) if self.dense else np.sqrt(np.maximum(self.metric, 0.0))
+            dense = np.ndim(self.metric) == 2
+            root = np.linalg.cholesky(self.metric) if dense else np.sqrt(np.maximum(self.metric, 0.0))
         except np.linalg.LinAlgError:
             root = np.zeros(1)
         diagonal = np.diagonal(root) if root.ndim == 2 else root
         if not (np.all(np.isfinite(root)) and np.all(diagonal > 0.0)):
             raise StartError("the initial metric is not positive definite")
-        return aligned(root)
+        return dense_scale(root) if root.ndim == 2 else diagonal_scale(root)
 
 
 def evaluate(target: Target, position: Vector, gradient: Vector | None) -> float:
@@ -84,27 +96,41 @@ def evaluate(target: Target, position: Vector, gradient: Vector | None) -> float
 
 
 def place(
-    target: Target, rngs: list[np.random.Generator], initial: Initial, counters: Tally, gradient_free: bool
-) -> list[Chain]:
-    """Chains at points where density and gradient are finite; density and evaluations go to `counters`.
+    target: Target,
+    rngs: list[np.random.Generator],
+    initial: Initial,
+    counters: Tally,
+    gradient_free: bool,
+    points: int = 1,
+) -> Starts:
+    """So many points a chain where density and gradient are finite; evaluations go to `counters`.
 
     With `gradient_free` the density alone is looked at, and the gradients are zero.
 
     Raises:
         StartError: a given point has no finite density and gradient, or none was found in `TRIES` draws.
     """
-    chains = []
+    starts = Starts(
+        empty(len(rngs), points, target.dim), zeros(len(rngs), points, target.dim), empty(len(rngs), points)
+    )
     for c, rng in enumerate(rngs):
-        given = None if initial.positions is None else initial.positions[c]
-        gradient = zeros(target.dim)
-        for _ in range(TRIES if given is None else 1):
-            position = aligned(target.start(rng) if given is None else given)
-            counters["evaluations"][c] += 1
-            counters["log_density"][c] = evaluate(target, position, None if gradient_free else gradient)
-            if np.isfinite(counters["log_density"][c]) and np.all(np.isfinite(gradient)):
-                break
-        else:
-            where = f"in {TRIES} starting points drawn" if given is None else "at the starting point given"
-            raise StartError(f"no finite log density and gradient {where} for chain {c}")
-        chains.append(chain_at(position, gradient))
-    return chains
+        for k in range(points):
+            given = None if initial.positions is None else initial.positions[c * points + k]
+            gradient = zeros(target.dim)
+            for _ in range(TRIES if given is None else 1):
+                position = aligned(target.start(rng) if given is None else given)
+                counters["evaluations"][c] += 1
+                value = evaluate(target, position, None if gradient_free else gradient)
+                if np.isfinite(value) and np.all(np.isfinite(gradient)):
+                    break
+            else:
+                where = f"in {TRIES} starting points drawn" if given is None else "at the starting point given"
+                raise StartError(f"no finite log density and gradient {where} for chain {c}")
+            starts.positions[c, k], starts.gradients[c, k], starts.log_densities[c, k] = position, gradient, value
+    return starts
+
+
+def single_chains(starts: Starts, counters: Tally) -> list[Chain]:
+    """Chains of one point each, with their log densities in `counters`."""
+    counters["log_density"] = starts.log_densities[:, 0]
+    return [chain_at(x[0], g[0]) for x, g in zip(starts.positions, starts.gradients, strict=True)]

@@ -1,17 +1,18 @@
-"""Hamiltonian trajectories in a compiled loop, with a diagonal or a dense scale.
+"""Hamiltonian trajectories in a compiled loop, with any scale.
 
 Positions are x = A z with A the scale, and momenta belong to z: r ~ N(0, I). A leapfrog step of size e is
 r += e/2 A'g(x); x += e A r; r += e/2 A'g(x) (Neal 2011, section 5.2), where the two half-steps between neighbouring
-steps are taken as one. A diagonal A is the vector of its diagonal; a dense one is lower-triangular.
+steps are taken as one.
 """
 
 import math
 
 import numpy as np
-from numba import boolean, float64, int64, void
+from numba import float64, int64, void
 
-from samplers.chain import CHAIN, RNG, TALLY, metropolis, record
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
+from samplers.chain import CHAIN, RNG, STATS, TALLY, metropolis, record
+from samplers.scale import SCALE, move_along, pull_back
+from targets.kernel import DATA, KERNEL, MATRIX, helper, loop
 
 DIVERGENCE = 1000.0  # error of the energy, in nats, beyond which a trajectory has left the level set (Stan's threshold)
 
@@ -70,40 +71,33 @@ def diagonal_trajectory(kernel, data, position, gradient, momentum, scale, step,
 
 
 @helper
-def dense_trajectory(kernel, data, position, gradient, momentum, scale, step, steps):  # type: ignore[no-untyped-def]
-    """As `diagonal_trajectory`, with `scale` (dim, dim) lower-triangular."""
+def scaled_trajectory(kernel, data, position, gradient, momentum, scale, step, steps, force, spare):  # type: ignore[no-untyped-def]
+    """As `diagonal_trajectory`, with any `samplers.scale.Scale`; `force` and `spare` (dim,) are written."""
     dim = position.shape[0]
     end = 0.0
     made = 0
     kick = 0.5 * step
     while made < steps and abs(end) < np.inf:
+        pull_back(scale, gradient, force)
         for i in range(dim):
-            g = kick * gradient[i]
-            for j in range(i + 1):
-                momentum[j] += scale[i, j] * g
-        for i in range(dim):
-            velocity = 0.0
-            for j in range(i + 1):
-                velocity += scale[i, j] * momentum[j]
-            position[i] += step * velocity
+            momentum[i] += kick * force[i]
+        move_along(scale, momentum, step, position, spare)
         end = kernel(position, gradient, data)
         made += 1
         kick = step
+    pull_back(scale, gradient, force)
     for i in range(dim):
-        g = 0.5 * step * gradient[i]
-        for j in range(i + 1):
-            momentum[j] += scale[i, j] * g
+        momentum[i] += 0.5 * step * force[i]
     return end, made
 
 
-@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, VECTOR, MATRIX, boolean, MATRIX, float64, float64, int64, float64))
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, SCALE, MATRIX, STATS, float64, float64, int64, float64))
 def advance(  # type: ignore[no-untyped-def]
-    kernel, data, rng, chain, tally, diagonal, factor, is_dense, draws, path, jitter, most, target
+    kernel, data, rng, chain, tally, scale, draws, stats, path, jitter, most, target
 ):
     """Advance one chain by as many trajectories as `draws` has rows, and write each end there.
 
-    The scale is `factor` (dim, dim) if `is_dense`, else `diagonal` (dim,). `path` and `jitter` give the length, at most
-    `most` steps. With `target` > 0 the step size adapts to that acceptance; otherwise it is fixed.
+    `path` and `jitter` give the length, at most `most` steps. With `target` > 0 the step size adapts to that acceptance; otherwise it is fixed.
     """
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
@@ -111,9 +105,7 @@ def advance(  # type: ignore[no-untyped-def]
     log_density = tally[0].log_density
     widest = math.exp(tally[0].log_step)
     evaluations = 0
-    accepted = 0
-    divergences = 0
-    acceptance = 0.0
+    is_diagonal = scale.factor.shape[0] == 0 and scale.vectors.shape[0] == 0
     for row in range(draws.shape[0]):
         step = widest * (1.0 - STEP_JITTER * rng.random())
         steps = steps_of(path * (1.0 + jitter * (2.0 * rng.random() - 1.0)), step, most)
@@ -125,25 +117,32 @@ def advance(  # type: ignore[no-untyped-def]
             proposal[i] = position[i]
             proposal_gradient[i] = gradient[i]
         energy = 0.5 * kinetic - log_density
-        if is_dense:
-            end, made = dense_trajectory(kernel, data, proposal, proposal_gradient, momentum, factor, step, steps)
+        if is_diagonal:
+            end, made = diagonal_trajectory(
+                kernel, data, proposal, proposal_gradient, momentum, scale.diagonal, step, steps
+            )
         else:
-            end, made = diagonal_trajectory(kernel, data, proposal, proposal_gradient, momentum, diagonal, step, steps)
+            end, made = scaled_trajectory(
+                kernel, data, proposal, proposal_gradient, momentum, scale, step, steps, chain.force, chain.spare
+            )
         evaluations += made
         kinetic = 0.0
         for i in range(dim):
             kinetic += momentum[i] * momentum[i]
         change = energy - (0.5 * kinetic - end)
         probability = metropolis(change)
-        if not (-DIVERGENCE < change < np.inf):
-            divergences += 1
-        acceptance += probability
+        stats[row].diverging = 0 if -DIVERGENCE < change < np.inf else 1
+        stats[row].acceptance_rate = probability
+        stats[row].step_size = step
+        stats[row].n_steps = made
+        stats[row].energy = energy
         if rng.random() < probability:
-            accepted += 1
             log_density = end
+            stats[row].energy = energy - change
             for i in range(dim):
                 position[i] = proposal[i]
                 gradient[i] = proposal_gradient[i]
+        stats[row].lp = log_density
         for i in range(dim):
             draws[row, i] = position[i]
         if target > 0.0:
@@ -152,4 +151,4 @@ def advance(  # type: ignore[no-untyped-def]
                 tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
             )
             widest = math.exp(tally[0].log_step)
-    record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)
+    record(tally, log_density, draws.shape[0], evaluations)

@@ -44,18 +44,22 @@ class MCMC:
         """The name with the options that differ from their defaults."""
         return spec(self.name, {key: self.options[key] for key in self.changed})
 
-    def unfit(self, target: Target) -> str | None:  # noqa: ARG002
-        """None: every target has the density and the gradient that samplers need."""
-        return None
+    def unfit(self, target: Target) -> str | None:
+        """Why the chains cannot run on this target, or None."""
+        return self.transition.unfit(target)
+
+    def starts(self, target: Target) -> int:
+        """How many starting points the chains take together."""
+        return self.num_chains * self.transition.points(target)
 
     def compile(self, target: Target) -> None:
         """Load or compile the loops and the target's kernels."""
         self.transition.compile(target)
 
-    def start(self, target: Target, seed: int, initial: Initial | None = None) -> ChainsRun:
-        """Chains at their starting points; warm-up is still to come.
+    def start(self, target: Target, seed: int, initial: Initial | None = None, threads: int = 1) -> ChainsRun:
+        """Chains at their starting points; warm-up is still to come. Results do not depend on the number of threads.
 
         Raises:
             UsageError: the shapes in `initial` do not fit.
         """
-        return ChainsRun(self.transition, target, seed, self.num_chains, self.num_warmup, initial or Initial())
+        return ChainsRun(self.transition, target, seed, self.num_chains, self.num_warmup, initial or Initial(), threads)

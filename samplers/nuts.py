@@ -5,45 +5,51 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import tree
-from samplers.chain import Chain, Tally
-from samplers.hmc import find_step
+from samplers.chain import Chain, Stats, Tally
+from samplers.hmc import find_steps
+from samplers.initial import single_chains
 from samplers.method import MCMC
+from samplers.metric import covariance_factor, draw_gradient_deviations, draw_gradient_low_rank, stan_deviations
 from samplers.pointer import pointer
-from samplers.transition import Tuning
-from samplers.warmup import Values, covariance_factor, draw_gradient_deviations, restart, standard_deviations
-from targets.kernel import Matrix, compiled, zeros
+from samplers.schedule import Lesson, nutpie_windows, stan_windows, windows
+from samplers.transition import Plain, Seen, Starts, Tuning
+from targets.kernel import Matrix, compiled
 from targets.options import require
 from targets.target import Target
 
-METRICS = ("diagonal", "dense", "nutpie")
+METRICS = ("nutpie", "nutpie_low_rank", "stan", "stan_dense")
 DEEPEST = 20
+USUAL = {"nutpie": 400, "nutpie_low_rank": 800, "stan": 1000, "stan_dense": 1000}  # iterations of warm-up
 
 
 @dataclass(frozen=True)
-class NUTS:
+class NUTS(Plain):
     """Trajectories that double until they turn, at most `max_tree_depth` times; `metric` is one of `METRICS`."""
 
     target_accept: float
     max_tree_depth: int
     metric: str
+    reports = ("lp", "energy", "acceptance_rate", "step_size", "n_steps", "tree_depth", "diverging")
 
     def usual_warmup(self, kept: bool) -> int:
-        return 100 if kept else 400
+        return 100 if kept else USUAL[self.metric]
 
-    def uses_density(self, target: Target) -> bool:  # noqa: ARG002
-        return False
+    def schedule(self, length: int, kept: bool) -> list[Lesson]:
+        if kept:
+            return windows(length, kept)
+        return stan_windows(length) if self.metric.startswith("stan") else nutpie_windows(length)
 
     def compile(self, target: Target) -> None:
         compiled(target.log_density_and_gradient)
         _ = tree.advance.compiled
 
     def begin(
-        self, target: Target, rngs: list[np.random.Generator], chains: list[Chain], counters: Tally, tuning: Tuning
-    ) -> None:
-        tuning.with_gradients = self.metric == "nutpie" and not tuning.kept
-        for c, (rng, chain) in enumerate(zip(rngs, chains, strict=True)):
-            find_step(target, rng, chain, counters[c : c + 1], tuning.scale)
-        restart(counters)
+        self, target: Target, rngs: list[np.random.Generator], starts: Starts, counters: Tally, tuning: Tuning
+    ) -> list[Chain]:
+        tuning.with_gradients = self.metric.startswith("nutpie") and not tuning.kept
+        chains = single_chains(starts, counters)
+        find_steps(target, rngs, chains, counters, tuning.scale)
+        return chains
 
     def advance(
         self,
@@ -53,9 +59,9 @@ class NUTS:
         tally: Tally,
         tuning: Tuning,
         draws: Matrix,
+        stats: Stats,
         adapting: bool,
     ) -> None:
-        dense = tuning.scale.ndim == 2
         tree.advance(
             pointer(target.log_density_and_gradient),
             target.data,
@@ -64,26 +70,26 @@ class NUTS:
             tally,
             tree.tree_for(target.dim),
             tree.checkpoints_for(self.max_tree_depth, target.dim),
-            zeros(0) if dense else tuning.scale,
-            tuning.scale if dense else zeros(0, 0),
-            dense,
+            tuning.scale,
             draws,
+            stats,
             tuning.with_gradients and adapting,
             self.max_tree_depth,
             self.target_accept if adapting else 0.0,
         )
 
-    def learn(self, values: Values, tuning: Tuning) -> None:
-        """Learn the scale; with nutpie's metric the gradients stand behind the positions."""
+    def learn(self, seen: Seen, tuning: Tuning) -> None:
+        """Learn the scale; with nutpie's metrics the gradients stand behind the positions."""
         if tuning.kept:
             return
-        if self.metric == "nutpie":
-            positions, gradients = np.split(values, 2, axis=2)
-            tuning.scale = draw_gradient_deviations(positions, gradients, tuning.scale)
-        elif self.metric == "dense":
-            tuning.scale = covariance_factor(values, tuning.scale)
+        if self.metric.startswith("nutpie"):
+            positions, gradients = np.split(seen.values, 2, axis=2)
+            learned = draw_gradient_deviations if self.metric == "nutpie" else draw_gradient_low_rank
+            tuning.scale = learned(positions, gradients, tuning.scale)
+        elif self.metric == "stan_dense":
+            tuning.scale = covariance_factor(seen.values, tuning.scale)
         else:
-            tuning.scale = standard_deviations(values, tuning.scale)
+            tuning.scale = stan_deviations(seen.values)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         """Leapfrogs an iteration so far; at the start, those of the deepest tree."""
@@ -100,7 +106,7 @@ def nuts(
     num_warmup: int | None = None,
     num_chains: int = 4,
 ) -> MCMC:
-    """Multinomial NUTS; `metric` is diagonal or dense from the draws, or nutpie: diagonal from draws and gradients."""
+    """Multinomial NUTS; `metric` is stan or stan_dense, from draws, or nutpie or nutpie_low_rank, also from gradients."""
     require(
         0.0 < target_accept < 1.0, f"nuts: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
     )

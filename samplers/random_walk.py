@@ -5,19 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.chain import Chain, Tally
+from samplers.chain import Chain, Stats, Tally
+from samplers.initial import single_chains
 from samplers.method import MCMC
+from samplers.metric import standard_deviations
 from samplers.metropolis import no_density, walk
 from samplers.pointer import pointer
-from samplers.transition import Tuning
-from samplers.warmup import Values, restart, standard_deviations
-from targets.kernel import Matrix, compiled, zeros
+from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.warmup import restart
+from targets.kernel import Matrix, compiled
 from targets.options import require
 from targets.target import Target
 
 
 @dataclass(frozen=True)
-class RandomWalk:
+class RandomWalk(Plain):
     """Proposals x + s A z; the scale s adapts to an acceptance of 0.234, or 0.44 in 1-D (Roberts et al. 1997)."""
 
     thin: int | None
@@ -37,12 +39,13 @@ class RandomWalk:
         self,
         target: Target,
         rngs: list[np.random.Generator],  # noqa: ARG002
-        chains: list[Chain],  # noqa: ARG002
+        starts: Starts,
         counters: Tally,
         tuning: Tuning,  # noqa: ARG002
-    ) -> None:
+    ) -> list[Chain]:
         counters["log_step"] = math.log(2.38 / math.sqrt(target.dim))
         restart(counters)
+        return single_chains(starts, counters)
 
     def advance(
         self,
@@ -52,9 +55,9 @@ class RandomWalk:
         tally: Tally,
         tuning: Tuning,
         draws: Matrix,
+        stats: Stats,
         adapting: bool,
     ) -> None:
-        dense = tuning.scale.ndim == 2
         goal = 0.0 if not adapting else 0.44 if target.dim == 1 else 0.234
         walk(
             pointer(target.log_density or no_density),
@@ -64,17 +67,16 @@ class RandomWalk:
             rng,
             chain,
             tally,
-            zeros(0) if dense else tuning.scale,
-            tuning.scale if dense else zeros(0, 0),
-            dense,
+            tuning.scale,
             draws,
+            stats,
             self.stride(target),
             goal,
         )
 
-    def learn(self, values: Values, tuning: Tuning) -> None:
+    def learn(self, seen: Seen, tuning: Tuning) -> None:
         if not tuning.kept:
-            tuning.scale = standard_deviations(values, tuning.scale)
+            tuning.scale = standard_deviations(seen.values, tuning.scale)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         return float(self.stride(target))

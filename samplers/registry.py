@@ -19,6 +19,11 @@ METHODS = Catalogue(
             "static Hamiltonian Monte Carlo: dual averaging, adapted diagonal metric and path length",
             ("mcmc",),
         ),
+        "mala": Entry(
+            "samplers.hmc:mala",
+            "Metropolis-adjusted Langevin algorithm: HMC with one leapfrog step",
+            ("mcmc",),
+        ),
         "nuts": Entry(
             "samplers.nuts:nuts",
             "no-U-turn sampler: multinomial, dual averaging, metric from draws, or from draws and gradients",

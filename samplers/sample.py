@@ -43,4 +43,5 @@ def sample(
     draws = run.approximation()
     if run.status is Status.FAILED or draws is None:
         raise SamplingError(f"{name} on {found.name}: {run.reason}")
-    return Draws(draws.values[:, :num_samples], draws.coordinates, draws.divergences, draws.acceptance)
+    stats = {name: values[:, :num_samples] for name, values in draws.stats.items()}
+    return Draws(draws.values[:, :num_samples], draws.coordinates, stats, run.warmup())

@@ -1,4 +1,4 @@
-"""No-U-turn trajectories in a compiled loop, with a diagonal or a dense scale.
+"""No-U-turn trajectories in a compiled loop, with any scale.
 
 Multinomial NUTS (Hoffman & Gelman 2014; Betancourt 2017, appendix A), the tree built without recursion (Phan, Pradhan &
 Jankowiak 2019, algorithm 2): a subtree that begins at an even leaf n is remembered in row popcount(n / 2) of the
@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import boolean, float64, int64, types, void
 
-from samplers.chain import CHAIN, RNG, TALLY, metropolis, record
+from samplers.chain import CHAIN, RNG, STATS, TALLY, metropolis, record
 from samplers.leapfrog import DIVERGENCE, dual_average
+from samplers.scale import SCALE, move_along, pull_back
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, loop, zeros
 
 LARGEST = 300.0  # a log weight above the common base by more moves the base: its exponential must not overflow
@@ -22,10 +23,9 @@ LARGEST = 300.0  # a log weight above the common base by more moves the base: it
 class Tree(NamedTuple):
     """The vectors of a growing tree, (dim,) each; nothing in them outlives an iteration.
 
-    The end that moves is the chain's `proposal`, `proposal_gradient` and `momentum`; `force` is A' gradient there.
+    The end that moves is the chain's `proposal`, `proposal_gradient` and `momentum`, with its `force`.
     """
 
-    force: Vector
     far_position: Vector  # the other end
     far_momentum: Vector
     far_force: Vector
@@ -57,47 +57,35 @@ def checkpoints_for(depth: int, dim: int) -> Checkpoints:
     return Checkpoints(*(zeros(depth, dim) for _ in Checkpoints._fields))
 
 
-@loop(
-    void(KERNEL, DATA, RNG, CHAIN, TALLY, TREE, CHECKPOINTS, VECTOR, MATRIX, boolean, MATRIX, boolean, int64, float64)
-)
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, TREE, CHECKPOINTS, SCALE, MATRIX, STATS, boolean, int64, float64))
 def advance(  # type: ignore[no-untyped-def]
-    kernel, data, rng, chain, tally, tree, checkpoints, diagonal, factor, is_dense, draws, with_gradients, most, target
+    kernel, data, rng, chain, tally, tree, checkpoints, scale, draws, stats, with_gradients, most, target
 ):
     """Advance one chain by as many trajectories as `draws` has rows, and write each state drawn there.
 
-    The scale is `factor` (dim, dim) if `is_dense`, else `diagonal` (dim,). With `with_gradients` the rows of `draws`
-    are (2 dim,) and hold the gradient behind the position. A trajectory doubles at most `most` times. With `target` > 0
-    the step size adapts to that acceptance, averaged over all states visited; otherwise it is fixed.
+    With `with_gradients` the rows of `draws` are (2 dim,) and hold the gradient behind the position. A trajectory
+    doubles at most `most` times. With `target` > 0 the step size adapts to that acceptance, averaged over all states
+    visited; otherwise it is fixed.
     """
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
-    force, far_position, far_momentum, far_force = tree.force, tree.far_position, tree.far_momentum, tree.far_force
+    force, spare = chain.force, chain.spare
+    far_position, far_momentum, far_force = tree.far_position, tree.far_momentum, tree.far_force
     candidate, candidate_gradient, rho, total = tree.candidate, tree.candidate_gradient, tree.rho, tree.total
     first, previous, before = checkpoints.first, checkpoints.previous, checkpoints.before
     dim = position.shape[0]
     log_density = tally[0].log_density
     width = math.exp(tally[0].log_step)
     evaluations = 0
-    accepted = 0
-    divergences = 0
-    depths = 0
-    acceptance = 0.0
+    diagonal = scale.diagonal
+    is_diagonal = scale.factor.shape[0] == 0 and scale.vectors.shape[0] == 0
     for row in range(draws.shape[0]):
         squares = 0.0
         for i in range(dim):
             r = rng.standard_normal()
             squares += r * r
             momentum[i] = r
-        if is_dense:
-            for i in range(dim):
-                force[i] = 0.0
-            for i in range(dim):
-                g = gradient[i]
-                for j in range(i + 1):
-                    force[j] += factor[i, j] * g
-        else:
-            for i in range(dim):
-                force[i] = diagonal[i] * gradient[i]
+        pull_back(scale, gradient, force)
         for i in range(dim):
             proposal[i] = position[i]
             far_position[i] = position[i]
@@ -113,7 +101,7 @@ def advance(  # type: ignore[no-untyped-def]
         probabilities = 0.0
         depth = 0
         growing = True
-        moved = False
+        diverging = 0
         at_right = True
         while growing and depth < most:
             forward = rng.random() < 0.5
@@ -152,26 +140,7 @@ def advance(  # type: ignore[no-untyped-def]
                         before[level, i] = total[i]
 
                 # one leapfrog step
-                if is_dense:
-                    for i in range(dim):
-                        momentum[i] += half * force[i]
-                    for i in range(dim):
-                        velocity = 0.0
-                        for j in range(i + 1):
-                            velocity += factor[i, j] * momentum[j]
-                        proposal[i] += step * velocity
-                    there = kernel(proposal, proposal_gradient, data)
-                    for i in range(dim):
-                        force[i] = 0.0
-                    for i in range(dim):
-                        g = proposal_gradient[i]
-                        for j in range(i + 1):
-                            force[j] += factor[i, j] * g
-                    for i in range(dim):
-                        r = momentum[i] + half * force[i]
-                        momentum[i] = r
-                        total[i] += r
-                else:
+                if is_diagonal:
                     for i in range(dim):
                         r = momentum[i] + half * force[i]
                         momentum[i] = r
@@ -183,6 +152,16 @@ def advance(  # type: ignore[no-untyped-def]
                         force[i] = f
                         momentum[i] = r
                         total[i] += r
+                else:
+                    for i in range(dim):
+                        momentum[i] += half * force[i]
+                    move_along(scale, momentum, step, proposal, spare)
+                    there = kernel(proposal, proposal_gradient, data)
+                    pull_back(scale, proposal_gradient, force)
+                    for i in range(dim):
+                        r = momentum[i] + half * force[i]
+                        momentum[i] = r
+                        total[i] += r
                 # sums stand in loops that store nothing: others are added up in an order that depends on addresses
                 squares_before = squares
                 squares = 0.0
@@ -191,7 +170,7 @@ def advance(  # type: ignore[no-untyped-def]
                 leaves += 1
                 change = start - (0.5 * squares - there)
                 if not (-DIVERGENCE <= change < np.inf):
-                    divergences += 1
+                    diverging = 1
                     growing = False
                     break
 
@@ -249,7 +228,6 @@ def advance(  # type: ignore[no-untyped-def]
             # the subtree joins: biased towards it, so that states far away are preferred
             depth += 1
             if rng.random() * weight < subweight:
-                moved = True
                 log_density = candidate_log_density
                 energy = candidate_energy
                 for i in range(dim):
@@ -272,30 +250,23 @@ def advance(  # type: ignore[no-untyped-def]
             for i in range(dim):
                 rho[i] += total[i]
         evaluations += leaves
-        depths += depth
         probability = probabilities / leaves
-        acceptance += probability
-        if moved:
-            accepted += 1
+        stats[row].lp = log_density
+        stats[row].energy = energy
+        stats[row].acceptance_rate = probability
+        stats[row].step_size = width
+        stats[row].n_steps = leaves
+        stats[row].tree_depth = depth
+        stats[row].diverging = diverging
         for i in range(dim):
             draws[row, i] = position[i]
         if with_gradients:
             for i in range(dim):
                 draws[row, dim + i] = gradient[i]
-
-        # sums for E-BFMI, relative to their running mean
-        tally[0].energies += 1
-        if tally[0].energies > 1:
-            tally[0].energy_jumps += (energy - tally[0].energy) ** 2
-        deviation = energy - tally[0].energy_mean
-        tally[0].energy_mean += deviation / tally[0].energies
-        tally[0].energy_squares += deviation * (energy - tally[0].energy_mean)
-        tally[0].energy = energy
         if target > 0.0:
             tally[0].adaptations += 1
             tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
                 tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
             )
             width = math.exp(tally[0].log_step)
-    tally[0].depths += depths
-    record(tally, log_density, draws.shape[0], evaluations, accepted, divergences, acceptance)
+    record(tally, log_density, draws.shape[0], evaluations)

@@ -1,0 +1,144 @@
+"""The scale that warm-up learns from a window: from the draws of all chains, or from draws and their gradients."""
+
+import numpy as np
+import numpy.typing as npt
+
+from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
+from targets.kernel import Matrix, Vector
+
+Values = npt.NDArray[np.float64]
+
+ENOUGH = 3  # draws a dimension, for a covariance
+PRIOR = 5.0  # draws that what was known before a window counts as much as (Stan's number)
+STAN_VARIANCE = 1e-3  # to which Stan shrinks
+
+CUTOFF = 2.0  # a variance within this factor of the diagonal's is left to it (nutpie's number)
+MOST_DRAWS = 200  # from which directions are looked for
+
+
+def standard_deviations(values: Values, before: Scale) -> Scale:
+    """Pooled over the draws (chains, n, dim), shrunk towards those of the window `before`.
+
+    The weights are Stan's, n to 5, but of logarithms, and not towards a constant: the result has no unit of its own.
+    """
+    flat, sd = values.reshape(-1, values.shape[2]), before.deviations
+    n = len(flat)
+    variances = flat.var(axis=0)
+    known = np.where(variances > 0.0, variances, sd**2)
+    return diagonal_scale(np.exp((n * np.log(known) + PRIOR * np.log(sd**2)) / (2.0 * (n + PRIOR))))
+
+
+def stan_deviations(values: Values) -> Scale:
+    """Pooled over the draws (chains, n, dim), variances shrunk as in Stan: n / (n + 5) var + 1e-3 5 / (n + 5)."""
+    flat = values.reshape(-1, values.shape[2])
+    n = len(flat)
+    return diagonal_scale(np.sqrt((n * flat.var(axis=0) + PRIOR * STAN_VARIANCE) / (n + PRIOR)))
+
+
+def draw_gradient_deviations(values: Values, gradients: Values, before: Scale) -> Scale:
+    """(Var x / Var gradient)^(1/4), pooled over draws and their gradients (chains, n, dim), shrunk as above.
+
+    That is nutpie's metric (arXiv:2603.18845): the diagonal one that brings draws and gradients to the same scale.
+    """
+    n, sd = values.shape[0] * values.shape[1], before.diagonal
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = values.var(axis=(0, 1)) / gradients.var(axis=(0, 1))
+    known = np.where(np.isfinite(ratio) & (ratio > 0.0), ratio, sd**4)
+    return diagonal_scale(np.exp((n * np.log(known) + PRIOR * np.log(sd**4)) / (4.0 * (n + PRIOR))))
+
+
+def covariance_factor(values: Values, before: Scale) -> Scale:
+    """The lower factor of the covariance pooled over the draws (chains, n, dim).
+
+    As in Stan the covariance is shrunk by n / (n + 5) towards 1e-3 of a diagonal, here its own. Below `ENOUGH` draws a
+    dimension its inverse would be too noisy, and the standard deviations are taken alone.
+    """
+    flat = values.reshape(-1, values.shape[2])
+    n, dim = flat.shape
+    scale = standard_deviations(values, before)
+    if n < ENOUGH * dim:
+        return scale
+    sd = scale.diagonal
+    correlation = np.cov((flat / sd).T, bias=True).reshape(dim, dim) * (n / (n + PRIOR))
+    correlation[np.diag_indices(dim)] += STAN_VARIANCE * PRIOR / (n + PRIOR)
+    return dense_scale(sd[:, None] * np.linalg.cholesky(correlation))
+
+
+def draw_gradient_low_rank(values: Values, gradients: Values, before: Scale) -> Scale:
+    """The diagonal scale from draws and gradients, and the directions in which it leaves a variance far from one.
+
+    In units of the diagonal, and within the span of draws and gradients, the covariance is the geometric mean of that
+    of the draws and the inverse of that of the gradients, each regularised by one draw of unit variance. Directions
+    whose variance lies within a factor of `CUTOFF` are left out. (nutpie's low-rank metric, arXiv:2603.18845.)
+    """
+    diagonal = draw_gradient_deviations(values, gradients, before)
+    sd = diagonal.diagonal
+    x, g = _standardised(values / sd), _standardised(gradients * sd)
+    basis = _basis(x, g)
+    variances, directions = np.linalg.eigh(_geometric_mean(_second(x @ basis), _second(g @ basis)))
+    far = np.abs(np.log(variances)) > np.log(CUTOFF)
+    return low_rank_scale(sd, (basis @ directions[:, far]).T, variances[far])
+
+
+def _standardised(values: Values) -> Matrix:
+    """(n, dim) the draws of all chains about their mean, evenly spaced and no more than `MOST_DRAWS`."""
+    flat = values.reshape(-1, values.shape[2])
+    flat = flat - flat.mean(axis=0)
+    if len(flat) > max(MOST_DRAWS, ENOUGH * flat.shape[1]):
+        flat = flat[np.linspace(0, len(flat) - 1, max(MOST_DRAWS, ENOUGH * flat.shape[1])).astype(np.intp)]
+    return np.asarray(flat)
+
+
+def _basis(x: Matrix, g: Matrix) -> Matrix:
+    """(dim, k) an orthonormal basis of what the rows of both span."""
+    dim = x.shape[1]
+    if 2 * len(x) >= dim:
+        return np.eye(dim)
+    vectors, sizes, _ = np.linalg.svd(np.vstack([x, g]).T, full_matrices=False)
+    return np.asarray(vectors[:, sizes > 1e-10 * sizes[0]])
+
+
+def _second(points: Matrix) -> Matrix:
+    """(k, k) second moments of points (n, k), with one point more in every direction, at distance one."""
+    return np.asarray((points.T @ points + np.eye(points.shape[1])) / (len(points) + 1.0))
+
+
+def _geometric_mean(draws: Matrix, gradients: Matrix) -> Matrix:
+    """The S with S gradients S = draws: it maps the gradients' covariance to the draws' (k, k)."""
+    sizes, vectors = np.linalg.eigh(gradients)
+    root = (vectors * np.sqrt(sizes)) @ vectors.T
+    inverse = (vectors / np.sqrt(sizes)) @ vectors.T
+    sizes, vectors = np.linalg.eigh(root @ draws @ root)
+    return np.asarray(inverse @ ((vectors * np.sqrt(np.maximum(sizes, 0.0))) @ vectors.T) @ inverse)
+
+
+def largest_variance(values: Values, scale: Scale) -> float:
+    """Variance of the draws (chains, n, dim) along their widest direction, in units of `scale`.
+
+    The direction is found by power iteration on one half of the chains and the variance measured on the other, and the
+    two results are averaged: the largest eigenvalue of a sample covariance would exceed the truth by (1 + sqrt(d/n))^2.
+    """
+    chains, n, dim = values.shape
+    centred = scale.solve((values - values.mean(axis=(0, 1))).reshape(-1, dim))
+    middle = (chains // 2) * n if chains > 1 else n // 2
+    halves = centred[:middle], centred[middle:]
+    found = [_variance_along(_widest(one), other) for one, other in (halves, halves[::-1])]
+    return float(np.mean(found))
+
+
+POWER_ITERATIONS = 30
+
+
+def _widest(points: Values) -> Vector:
+    direction: Vector = points[np.argmax(np.einsum("ij,ij->i", points, points))]
+    for _ in range(POWER_ITERATIONS):
+        norm = float(np.linalg.norm(direction))
+        if not norm > 0.0:
+            break
+        direction = (points @ (direction / norm)) @ points
+    return direction
+
+
+def _variance_along(direction: Vector, points: Values) -> float:
+    norm = float(np.linalg.norm(direction))
+    return float(np.mean((points @ (direction / norm)) ** 2)) if norm > 0.0 else 0.0
