@@ -46,6 +46,8 @@ class MCMC:
 
     def unfit(self, target: Target) -> str | None:
         """Why the chains cannot run on this target, or None."""
+        if not target.differentiable and not self.transition.uses_density(target):
+            return f"{self.name} needs a gradient"
         return self.transition.unfit(target)
 
     def starts(self, target: Target) -> int:
