@@ -42,14 +42,13 @@ def to_arviz(draws: "Draws", save_warmup: bool = True) -> "xarray.DataTree":
         if part.stats:
             groups[f"{prefix}sample_stats"] = _stats(part)
     said = attributes(draws.about)
-    tree = from_dict(
+    return from_dict(
         groups,
         coords={dimension: list(labels) for (dimension, labels) in axes.items()},
         dims=_dimensions(groups),
         save_warmup=save_warmup,
         attrs={"/": said, **dict.fromkeys(groups, said)},
     )
-    return tree
 
 
 def attributes(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -149,8 +149,8 @@ class Draws:
     ) -> "pd.DataFrame":
         """A table of the named quantities; of the coordinates where the target names none, or with `unconstrained`.
 
-        Columns: mean, sd, mcse_mean, mcse_sd (Monte Carlo standard errors), a quantile for each of the probabilities (q5,
-        q50, q95), ess_bulk, ess_tail, r_hat.
+        Columns: mean, sd, mcse_mean, mcse_sd (Monte Carlo standard errors), a quantile for each of the probabilities
+        (q5, q50, q95), ess_bulk, ess_tail, r_hat.
 
         Raises:
             UsageError: a probability is not between 0 and 1.
@@ -158,7 +158,7 @@ class Draws:
         from samplers.summary import summary
 
         if unconstrained or self.named is None:
-            return summary(self, self.coordinates or range(self.values.shape[2]), probabilities)
+            return summary(self, self.coordinates, probabilities)
         return summary(Draws(self.named_values), self.named.names, probabilities)
 
     def to_arviz(self, *, save_warmup: bool = True) -> "xarray.DataTree":
@@ -166,8 +166,8 @@ class Draws:
 
         `posterior` holds the named quantities, and `unconstrained_posterior` the coordinates; the coordinates are the
         posterior where the target names nothing else. theta[1], theta[2], ... become one variable `theta` with the
-        dimension `theta_dim_0`, labelled 1, 2, .... `sample_stats` holds the statistics of draws. Draws of warm-up are in
-        groups of the same names behind `warmup_`, unless `save_warmup` is false.
+        dimension `theta_dim_0`, labelled 1, 2, .... `sample_stats` holds the statistics of draws. Draws of warm-up are
+        in groups of the same names behind `warmup_`, unless `save_warmup` is false.
 
         Raises:
             UsageError: arviz-base or xarray is not installed.
@@ -218,7 +218,9 @@ class Draws:
 
 
 def _unmapped(x: Matrix) -> Matrix:
-    raise RuntimeError(f"the map of these draws to named quantities was not kept when they were pickled, for {len(x)} points")
+    raise RuntimeError(
+        f"the map of these draws to named quantities was not kept when they were pickled, for {len(x)} points"
+    )
 
 
 def suspects(values: Values) -> npt.NDArray[np.intp]:

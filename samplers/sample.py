@@ -35,6 +35,8 @@ ALIASES = {
     "progressbar": "progress",
 }
 
+POINTS = "it takes a point (dim,), or one for each chain (chains, dim)"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -90,7 +92,9 @@ def sample(
         num_threads: how many chains advance at once; by default as many as there are cores, and chains. Plain Python
             densities hold the interpreter's lock, so that threads bring them nothing.
         progress: whether to show a bar on the error stream.
-        dim, data, gradient: of a function of one's own; dim is not needed with `initial`.
+        dim: of a function of one's own, how many coordinates it has; not needed with `initial`.
+        data: of a function of one's own that takes them, a matrix.
+        gradient: of a function of one's own that does not say it, a function, or "differences" to estimate it.
         options: those of the sampler, `num_warmup` and `num_chains` among them.
 
     PyMC's names are accepted: draws, tune, chains, random_seed, cores, max_treedepth, progressbar.
@@ -100,7 +104,9 @@ def sample(
         SamplingError: no starting point was found, or adaptation failed.
         KeyboardInterrupt: on an interrupt, once the chains have ended their round, of about 0.1 s.
     """
-    require(_whole(num_samples) and num_samples >= 1, f"num_samples={num_samples!r} is not accepted; it takes 1 or more")
+    require(
+        _whole(num_samples) and num_samples >= 1, f"num_samples={num_samples!r} is not accepted; it takes 1 or more"
+    )
     require(_whole(seed) and seed >= 0, f"seed={seed!r} is not accepted; it takes a whole number, 0 or more")
     require(isinstance(name, str), f"a sampler of type {type(name).__name__} is not accepted; a name is")
     _check_options(name, options)
@@ -108,7 +114,9 @@ def sample(
     start, initial = _start(initial)
     found = _target(target, start if start is not None else _positions(initial), dim, data, gradient)
     if start is not None:
-        require(start.shape == (found.dim,), f"initial of shape {start.shape} is not accepted; {found.dim} coordinates are")
+        require(
+            start.shape == (found.dim,), f"initial of shape {start.shape} is not accepted; {found.dim} coordinates are"
+        )
         found = replace(found, initial=partial(near, start), registered=False)
     unfit = sampler.unfit(found)
     if unfit is not None:
@@ -137,14 +145,13 @@ def sample(
         "tuning_steps": 0 if warmup is None else warmup.values.shape[1],
         "sampling_time": seconds,
     }
-    said = {"named": found.named, "about": about}
-    stats = {key: values[:, :num_samples] for key, values in draws.stats.items()}
-    return Draws(
-        draws.values[:, :num_samples],
-        draws.coordinates,
-        stats,
-        None if warmup is None else replace(warmup, **said),
-        **said,
+    return replace(
+        draws,
+        values=draws.values[:, :num_samples],
+        stats={key: values[:, :num_samples] for key, values in draws.stats.items()},
+        warmup=None if warmup is None else replace(warmup, named=found.named, about=about),
+        named=found.named,
+        about=about,
     )
 
 
@@ -171,11 +178,8 @@ def _start(initial: Initial | npt.ArrayLike | None) -> tuple[Any, Initial | None
     try:
         positions = np.asarray(initial, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UsageError("initial is not accepted; it takes a point (dim,), or one for each chain (chains, dim)") from error
-    require(
-        positions.ndim in (1, 2),
-        f"initial of shape {positions.shape} is not accepted; it takes a point (dim,), or one for each chain (chains, dim)",
-    )
+        raise UsageError(f"initial of type {type(initial).__name__} is not accepted; {POINTS}") from error
+    require(positions.ndim in (1, 2), f"initial of shape {positions.shape} is not accepted; {POINTS}")
     return (positions, None) if positions.ndim == 1 else (None, Initial(positions))
 
 
@@ -188,7 +192,8 @@ def _positions(initial: Initial | None) -> Any:
 
 def _target(target: Any, point: Any, dim: int | None, data: Any, gradient: Any) -> Target:
     if not isinstance(target, (str, Target)):
-        require(callable(target), f"a target of type {type(target).__name__} is not accepted; a name, target or function is")
+        kind = type(target).__name__
+        require(callable(target), f"a target of type {kind} is not accepted; a name, a target or a function is")
         return from_function(target, dim, gradient=gradient, data=data, start=point)
     for given, value in (("dim", dim), ("data", data), ("gradient", gradient)):
         require(value is None, f"{given}= goes with a function of one's own; a registered target has it already")
@@ -200,8 +205,8 @@ def _why(unfit: str, target: Target) -> str:
         return f"{target.name} is not accepted: {unfit}"
     free = [key for key, entry in METHODS.entries.items() if "gradient-free" in entry.tags]
     return (
-        f"{unfit}, and {target.name} has none; give gradient=, or gradient='differences' to estimate it, or use a sampler "
-        f"that needs none: {', '.join(free)}"
+        f"{unfit}, and {target.name} has none; give gradient=, or gradient='differences' to estimate it, or use a "
+        f"sampler that needs none: {', '.join(free)}"
     )
 
 

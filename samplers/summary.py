@@ -36,4 +36,4 @@ def summary(draws: "Draws", names: Sequence[str], probabilities: Sequence[float]
         "ess_tail": draws.ess_tail,
         "r_hat": draws.r_hat,
     }
-    return pd.DataFrame(columns, index=pd.Index(names, name="quantity"))
+    return pd.DataFrame(columns, index=pd.Index(names or range(flat.shape[1]), name="quantity"))

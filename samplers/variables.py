@@ -37,7 +37,7 @@ class Variable(NamedTuple):
 
 
 def variables(names: Sequence[str]) -> list[Variable]:
-    """The names, those that differ in their indices alone put together where they fill an array; others by themselves."""
+    """The names, put together where they differ in their indices alone and fill an array; others by themselves."""
     groups: dict[str, list[tuple[int, tuple[Label, ...]]]] = {}
     for column, name in enumerate(names):
         found = INDEXED.fullmatch(name)

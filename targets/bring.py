@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from targets.bring_compiled import DIFFERENCES, Parts, bring, is_compiled
+from targets.bring_compiled import DIFFERENCES, Parts, bring, is_compiled, no_gradient
 from targets.bring_interpreted import interpreted_target
 from targets.kernel import KERNEL_SIGNATURE, Matrix, Vector, aligned, data_matrix
 from targets.options import UsageError, require
@@ -33,19 +33,18 @@ def from_function(
     """A target from a log density of one's own, up to a constant, on unconstrained coordinates.
 
     A function that `numba.njit` made, with whatever options, is compiled again as the project compiles its own kernels,
-    once a process. A plain function runs in the interpreter, one call at a time, and is tagged 'slow'. It is called once
-    here, with the bounds of arrays checked, to see that it does what is said below.
+    once a process. A plain function runs in the interpreter, one call at a time, and the target is tagged 'slow'. Each
+    is called once here, compiled ones with the bounds of arrays checked, to see that it does what is said below.
 
     Args:
-        function: one of
-            `f(x) -> log density`, or `f(x, data)` if there are data: a density without gradient, unless `gradient` is
-            given; `f(x) -> (log density, gradient (dim,))`, or `f(x, data)`; `f(x, gradient, data) -> log density`, which
-            writes into `gradient` (dim,). x is (dim,) float64. A density that is zero returns -inf. What is raised stops
-            the sampler, with its type and message.
+        function: one of the following, with x (dim,) float64. `f(x) -> log density`, or `f(x, data)` if there are data:
+            a density without gradient, unless `gradient` is given. `f(x) -> (log density, gradient (dim,))`, or
+            `f(x, data)`. `f(x, gradient, data) -> log density`, which writes into `gradient` (dim,). A density that is
+            zero returns -inf. What is raised stops the sampler, with its type and message.
         dim: the number of coordinates; not needed with `start`.
-        gradient: of the first form: `g(x) -> (dim,)` or `g(x, data)`; or a function that writes, `g(x, gradient, data)`, or
-            `g(x, gradient)` if there are no data. "differences" estimates it from 2 dim more calls of the function for
-            each gradient, to about ten digits. If either function is plain Python, both run in the interpreter.
+        gradient: of the first form, `g(x) -> (dim,)` or `g(x, data)`; or a function that writes, `g(x, gradient, data)`,
+            or `g(x, gradient)` if there are no data. "differences" estimates it from 2 dim more calls of the function,
+            to about ten digits. If either function is plain Python, both run in the interpreter.
         data: a matrix, handed to functions that take one, as a read-only float64 copy.
         start: (dim,), a point around which chains start, within 1 of it in each coordinate. By default they start
             within 2 of zero.
@@ -65,7 +64,8 @@ def from_function(
         attributes["initial"] = partial(near, point)
     initial = attributes.get("initial")
     rng = np.random.default_rng(0)
-    first = aligned(point if point is not None else rng.uniform(-2.0, 2.0, dim) if initial is None else initial(rng))
+    around = rng.uniform(-2.0, 2.0, dim) if initial is None else initial(rng)
+    first = aligned(around if point is None else point)
     require(first.shape == (dim,), f"{name}: initial makes points of shape {first.shape}, and dim={dim} takes ({dim},)")
     compiled = is_compiled(function) and (gradient is None or isinstance(gradient, str) or is_compiled(gradient))
     if not compiled:
@@ -73,8 +73,7 @@ def from_function(
     if getattr(function, "declared_signature", None) == KERNEL_SIGNATURE:  # made by `targets.kernel`, which caches it
         return Target(name, dim, function, matrix, **attributes)
     made = bring(parts, name, first, matrix)
-    alone = parts.arguments < 3 and made.density is not None and gradient is None
-    tags = frozenset(attributes.pop("tags", ())) | ({DENSITY_ALONE} if alone else set())
+    tags = frozenset(attributes.pop("tags", ())) | ({DENSITY_ALONE} if made.kernel is no_gradient else set())
     return Target(name, dim, made.kernel, matrix, log_density=made.density, tags=tags, **attributes)
 
 
@@ -94,7 +93,9 @@ def _matrix(name: str, data: npt.ArrayLike | None) -> Matrix:
     try:
         found = np.asarray(data, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{name}: data of type {type(data).__name__} are not accepted; a matrix of numbers is") from error
+        raise UsageError(
+            f"{name}: data of type {type(data).__name__} are not accepted; a matrix of numbers is"
+        ) from error
     require(found.ndim == 2, f"{name}: data of shape {found.shape} are not accepted; a matrix (rows, columns) is")
     return data_matrix(found)
 
@@ -107,9 +108,12 @@ def _start(name: str, start: npt.ArrayLike | None, dim: int | None) -> tuple[Vec
             point.ndim == 1 and len(point) > 0 and bool(np.all(np.isfinite(point))),
             f"{name}: start of shape {point.shape} is not accepted; one point (dim,) of finite numbers is",
         )
-        require(dim is None or dim == len(point), f"{name}: dim={dim} and a start of {len(point)} coordinates do not fit")
+        require(
+            dim is None or dim == len(point), f"{name}: dim={dim} and a start of {len(point)} coordinates do not fit"
+        )
         dim = len(point)
-    require(dim is not None, f"{name}: the number of coordinates is not known; give dim= or a starting point")
+    if dim is None:
+        raise UsageError(f"{name}: the number of coordinates is not known; give dim= or a starting point")
     try:
         whole = operator.index(dim)
     except TypeError as error:
@@ -124,18 +128,19 @@ def _parts(name: str, function: Any, gradient: Any, with_data: bool) -> Parts:
     require(arguments != 2 or with_data, f"{name} takes (x, data), and no data are given; data= takes a matrix")
     require(arguments != 1 or not with_data, f"{name} takes x alone, and data are given; {FORMS} are accepted")
     if gradient is None:
-        return Parts(_python(function), arguments, None, 0, with_data)
+        return Parts(_python(function), arguments, with_data)
     require(arguments < 3, f"{name} takes (x, gradient, data) and so writes its gradient; another is not accepted")
     if isinstance(gradient, str):
-        require(gradient == DIFFERENCES, f"{name}: gradient={gradient!r} is not accepted; a function or {DIFFERENCES!r} is")
-        return Parts(_python(function), arguments, gradient, 0, with_data)
-    require(callable(gradient), f"{name}: gradient={gradient!r} is not accepted; a function or {DIFFERENCES!r} is")
+        require(
+            gradient == DIFFERENCES, f"{name}: gradient={gradient!r} is not accepted; a function or {DIFFERENCES!r} is"
+        )
+        return Parts(_python(function), arguments, with_data, differences=True)
     slope_arguments = _arguments(gradient, with_data)
     require(
         1 <= slope_arguments <= 3,
         f"{name}: a gradient of {slope_arguments} arguments is not accepted; {SLOPE_FORMS} are",
     )
-    return Parts(_python(function), arguments, _python(gradient), slope_arguments, with_data)
+    return Parts(_python(function), arguments, with_data, _python(gradient), slope_arguments)
 
 
 def _python(function: Any) -> Any:

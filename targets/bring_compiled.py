@@ -27,14 +27,20 @@ class Compiled(NamedTuple):
 class Parts(NamedTuple):
     """What a user gave: the Python functions, how many arguments each takes, and whether there are data.
 
-    `slope` is None where there is no gradient beside the function, and "differences" where it is to be estimated.
+    `slope` is None where there is no gradient beside the function; with `differences` it is to be estimated.
     """
 
     function: Callable[..., Any]
     arguments: int
-    slope: Callable[..., Any] | str | None
-    slope_arguments: int
     with_data: bool
+    slope: Callable[..., Any] | None = None
+    slope_arguments: int = 0
+    differences: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether all that was given is the function."""
+        return self.slope is None and not self.differences
 
 
 @kernel
@@ -75,9 +81,7 @@ def _compiled(parts: Parts, name: str) -> Compiled:
 def _try(function: Any, name: str, point: Vector, data: Matrix, is_kernel: bool) -> None:
     try:
         function(*((point, np.empty_like(point), data) if is_kernel else (point, data)))
-    except IndexError as error:
-        raise UsageError(f"{name} is not accepted: {error}, at a position of dim={len(point)}") from error
-    except ValueError as error:
+    except (IndexError, ValueError) as error:
         raise UsageError(f"{name} is not accepted: {error}, at a position of dim={len(point)}") from error
     except Exception as error:
         error.add_note(f"raised by {name} in its first call, at {np.array2string(point, threshold=8)}")
@@ -90,23 +94,21 @@ def _composed(parts: Parts, jit: Jit, name: str) -> tuple[Any, Any]:
     if parts.arguments == 3:
         _returned(function, (VECTOR, VECTOR, DATA), name, ("number",))
         return jit(_as_float3(function)), None
-    forms = ("number", "both") if parts.slope is None else ("number",)
+    forms = ("number", "both") if parts.alone else ("number",)
     form = _returned(function, (VECTOR, DATA)[: parts.arguments], name, forms)
     at = jit(_without_data(function)) if parts.arguments == 1 else function
     if form == "both":
         return jit(_from_both(at)), None
     density = jit(_as_float2(at))
+    if parts.differences:
+        return jit(_by_differences(density)), density
     if parts.slope is None:
         return None, density
-    if isinstance(parts.slope, str):
-        return jit(_by_differences(density)), density
-    return jit(_with_slope(density, _slope(parts, jit))), density
+    return jit(_with_slope(density, _slope(jit(parts.slope), parts, jit))), density
 
 
-def _slope(parts: Parts, jit: Jit) -> Any:
+def _slope(given: Any, parts: Parts, jit: Jit) -> Any:
     """The gradient as a function (x, gradient, data) that writes it."""
-    assert callable(parts.slope)
-    given = jit(parts.slope)
     if parts.slope_arguments == 3:
         return given
     if parts.slope_arguments == 2 and not parts.with_data:
@@ -135,7 +137,7 @@ def _form(kind: Any) -> str:
         return "number"
     if isinstance(kind, types.Array) and kind.ndim == 1 and kind.dtype == types.float64:
         return "vector"
-    if isinstance(kind, types.BaseTuple) and [_form(part) for part in kind.types] == ["number", "vector"]:
+    if isinstance(kind, types.Tuple | types.UniTuple) and [_form(part) for part in kind] == ["number", "vector"]:
         return "both"
     return ""
 

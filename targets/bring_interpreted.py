@@ -41,30 +41,31 @@ def _made(parts: Parts, name: str, point: Vector, more: tuple[Any, ...], attribu
         return function(x, *more) if parts.arguments == 2 else function(x)
 
     first = value(point.copy())
-    if isinstance(first, tuple) and parts.slope is None:
+    if isinstance(first, tuple) and parts.alone:
         _check_both(name, first, dim)
         return from_python(value, dim, name=name, **attributes)
-    _check_value(name, first, "a float" if parts.slope is not None else "a float or (a float, its gradient)")
+    _check_value(name, first, "a float or (a float, its gradient)" if parts.alone else "a float")
+    if parts.differences:
+        return from_python(value, dim, _by_differences(value), name=name, **attributes)
     if parts.slope is None:
         tags = frozenset(attributes.pop("tags", ())) | {DENSITY_ALONE}
         return from_python(value, dim, _unknown, name=name, tags=tags, **attributes)
-    slope = _by_differences(value) if isinstance(parts.slope, str) else _slope(parts, more)
+    slope = _slope(parts.slope, parts.slope_arguments, more)
     _check_gradient("the gradient", slope(point.copy()), dim)
     return from_python(value, dim, slope, name=name, **attributes)
 
 
-def _slope(parts: Parts, more: tuple[Any, ...]) -> Callable[[Vector], Any]:
-    assert callable(parts.slope)
-    given = parts.slope
-    if parts.slope_arguments == 1:
+def _slope(given: Callable[..., Any], arguments: int, more: tuple[Any, ...]) -> Callable[[Vector], Any]:
+    """The gradient as a function of x that returns it."""
+    if arguments == 1:
         return given
-    if parts.slope_arguments == 2 and more:
+    if arguments == 2 and more:
         return lambda x: given(x, *more)
-    arguments = () if parts.slope_arguments == 2 else more or (np.zeros((0, 0)),)
+    rest = () if arguments == 2 else more or (np.zeros((0, 0)),)
 
     def written(x: Vector) -> Vector:
         gradient = np.empty_like(x)
-        given(x, gradient, *arguments)
+        given(x, gradient, *rest)
         return gradient
 
     return written
