@@ -176,12 +176,13 @@ class ChainsRun:
         draws = self.approximation()
         if draws is None:
             return {}
-        r_hat, ess = draws.worst()
+        r_hat, ess, ess_square = draws.worst()
         found = {
             "divergences": float(draws.divergences),
             "accept": draws.acceptance,
             "r_hat": r_hat,
             "ess_min": ess,
+            "ess_square_min": ess_square,
         }
         if np.all(self.counters["energy_squares"] > 0.0):
             depths = self.counters["depths"] - self.before["depths"]
