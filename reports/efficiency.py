@@ -21,6 +21,10 @@ VARIANT = "nuts[metric="
 Costs = Mapping[str, Mapping[tuple[str, str], Crossover]]  # of one target: by method, then by metric and ledger
 
 
+def _brief(value: float) -> str:
+    return count(value) if value >= 1000 else significant(value)
+
+
 def _never(_: float) -> bool:
     return False
 
@@ -74,14 +78,14 @@ _RATES: tuple[tuple[str, Axis, Ledger], ...] = (
 FIGURES = (
     *(Figure("Smallest ESS", x, _cell(name), count, lambda v: v < ESS_ALARM, 0.0) for x, name in _ESS.items()),
     *(
-        Figure(group, x, _rate(name, axis, ledger), significant, none=0.0)
+        Figure(group, x, _rate(name, axis, ledger), _brief, none=0.0)
         for group, axis, ledger in _RATES
         for x, name in _ESS.items()
     ),
     Figure("Chains", "R-hat", _cell("r_hat"), lambda v: f"{v:.3f}", lambda v: v > R_HAT_ALARM),
-    Figure("Chains", "Divergences", _cell("divergences"), lambda v: f"{v:g}", lambda v: v > 0),
+    Figure("Chains", "Div.", _cell("divergences"), lambda v: f"{v:g}", lambda v: v > 0),
     Figure("Chains", "E-BFMI", _cell("e_bfmi"), lambda v: f"{v:.2f}", lambda v: v < E_BFMI_ALARM),
-    Figure("Chains", "Tree depth", _cell("tree_depth"), lambda v: f"{v:.1f}"),
+    Figure("Chains", "Depth", _cell("tree_depth"), lambda v: f"{v:.1f}"),
 )
 GROUPS = [(group, [figure.label for figure in figures]) for group, figures in groupby(FIGURES, lambda f: f.group)]
 
@@ -111,7 +115,7 @@ def accuracy(methods: Mapping[str, Entry], spent: Costs) -> list[dict[str, Any]]
     rows = []
     for name, entry in methods.items():
         found = [spent[name][column] for column in ACCURACY] if name in spent else [None] * len(ACCURACY)
-        rows.append({"method": name, "runs": _standing(entry), "cells": [_spent(each) for each in found]})
+        rows.append({"method": name, **_standing(entry), "cells": [_spent(each) for each in found]})
     return rows
 
 
@@ -182,18 +186,17 @@ def _sampler(entry: Entry) -> dict[str, Any]:
                 "alarm": known and figure.alarm(found.value),
             }
         )
-    return {"method": entry.method, "runs": _standing(entry), "cells": cells}
+    return {"method": entry.method, **_standing(entry), "cells": cells}
 
 
-def _standing(entry: Entry) -> str:
+def _standing(entry: Entry) -> dict[str, str]:
     """How many runs count, and why the others do not."""
     if entry.oracle:
-        return "uses the answer: never timed"
+        return {"runs": "", "why": "uses the answer: never timed"}
     early = [s for s, run in sorted(entry.runs.items()) if not run.failure and not run.running.any()]
     reasons = [*entry.complaints, *([f"still in warm-up (seed {ranges(early)})"] if early else [])]
     counting = sum(not run.failure for run in entry.runs.values()) - len(early)
-    lead = [f"{counting} of {len(entry.runs)} count"] if entry.runs else []
-    return "; ".join([*lead, *reasons])
+    return {"runs": f"{counting} of {len(entry.runs)}" if entry.runs else "", "why": "; ".join(reasons)}
 
 
 def _cost(entry: Entry, metric: str, ledger: Ledger) -> Crossover:
