@@ -33,8 +33,8 @@ class ChainsRun:
     run in `threads` threads; each has its own random numbers, so that results do not depend on these either.
 
     Attributes:
-        pace: nanoseconds an evaluation takes, where the caller has measured it: it shortens rounds on a slow density. The
-            draws are the same for any, but not how many there are when `advance` returns, so that the harness leaves it.
+        pace: nanoseconds an evaluation takes, where the caller has measured it: rounds on a slow density are shorter. The
+            draws are the same for any, but not how many there are when `advance` returns: the harness leaves it.
     """
 
     pace = 0.0

@@ -42,9 +42,9 @@ def from_function(
             `f(x, data)`. `f(x, gradient, data) -> log density`, which writes into `gradient` (dim,). A density that is
             zero returns -inf. What is raised stops the sampler, with its type and message.
         dim: the number of coordinates; not needed with `start`.
-        gradient: of the first form, `g(x) -> (dim,)` or `g(x, data)`; or a function that writes, `g(x, gradient, data)`,
-            or `g(x, gradient)` if there are no data. "differences" estimates it from 2 dim more calls of the function,
-            to about ten digits. If either function is plain Python, both run in the interpreter.
+        gradient: of the first form, `g(x) -> (dim,)` or `g(x, data)`; or a function that writes, `g(x, gradient, data)`
+            or, if there are no data, `g(x, gradient)`. "differences" estimates it from 2 dim more calls of the
+            function, to about ten digits. If either function is plain Python, both run in the interpreter.
         data: a matrix, handed to functions that take one, as a read-only float64 copy.
         start: (dim,), a point around which chains start, within 1 of it in each coordinate. By default they start
             within 2 of zero.
