@@ -47,6 +47,7 @@ def to_arviz(draws: "Draws", save_warmup: bool = True) -> "xarray.DataTree":
         coords={dimension: list(labels) for (dimension, labels) in axes.items()},
         dims=_dimensions(groups),
         save_warmup=save_warmup,
+        check_conventions=False,  # more chains than draws are no mistake
         attrs={"/": said, **dict.fromkeys(groups, said)},
     )
 

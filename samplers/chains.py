@@ -33,7 +33,7 @@ class ChainsRun:
     run in `threads` threads; each has its own random numbers, so that results do not depend on these either.
 
     Attributes:
-        pace: nanoseconds an evaluation takes, where the caller has measured it: rounds on a slow density are shorter. The
+        pace: nanoseconds an evaluation takes, where the caller has measured it; slow densities have shorter rounds. The
             draws are the same for any, but not how many there are when `advance` returns: the harness leaves it.
     """
 

@@ -128,29 +128,24 @@ def _parts(name: str, function: Any, gradient: Any, with_data: bool) -> Parts:
     require(arguments != 2 or with_data, f"{name} takes (x, data), and no data are given; data= takes a matrix")
     require(arguments != 1 or not with_data, f"{name} takes x alone, and data are given; {FORMS} are accepted")
     if gradient is None:
-        return Parts(_python(function), arguments, with_data)
+        return Parts(function, arguments, with_data)
     require(arguments < 3, f"{name} takes (x, gradient, data) and so writes its gradient; another is not accepted")
+    known = gradient == DIFFERENCES if isinstance(gradient, str) else callable(gradient)
+    require(known, f"{name}: gradient={gradient!r} is not accepted; a function or {DIFFERENCES!r} is")
     if isinstance(gradient, str):
-        require(
-            gradient == DIFFERENCES, f"{name}: gradient={gradient!r} is not accepted; a function or {DIFFERENCES!r} is"
-        )
-        return Parts(_python(function), arguments, with_data, differences=True)
+        return Parts(function, arguments, with_data, differences=True)
     slope_arguments = _arguments(gradient, with_data)
     require(
         1 <= slope_arguments <= 3,
         f"{name}: a gradient of {slope_arguments} arguments is not accepted; {SLOPE_FORMS} are",
     )
-    return Parts(_python(function), arguments, with_data, _python(gradient), slope_arguments)
-
-
-def _python(function: Any) -> Any:
-    return function.py_func if is_compiled(function) else function
+    return Parts(function, arguments, with_data, gradient, slope_arguments)
 
 
 def _arguments(function: Any, with_data: bool) -> int:
     """How many arguments a function must be given; with data, one that may be given a second is."""
     try:
-        parameters = inspect.signature(_python(function)).parameters.values()
+        parameters = inspect.signature(function.py_func if is_compiled(function) else function).parameters.values()
     except (TypeError, ValueError):  # some built-in functions do not say
         return 1 + with_data
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

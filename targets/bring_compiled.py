@@ -1,6 +1,5 @@
 """A target from a numba function of any accepted form, compiled again under the project's signature."""
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,15 +24,15 @@ class Compiled(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """What a user gave: the Python functions, how many arguments each takes, and whether there are data.
+    """What a user gave: the functions, how many arguments each takes, and whether there are data.
 
     `slope` is None where there is no gradient beside the function; with `differences` it is to be estimated.
     """
 
-    function: Callable[..., Any]
+    function: Any
     arguments: int
     with_data: bool
-    slope: Callable[..., Any] | None = None
+    slope: Any = None
     slope_arguments: int = 0
     differences: bool = False
 
@@ -90,7 +89,7 @@ def _try(function: Any, name: str, point: Vector, data: Matrix, is_kernel: bool)
 
 def _composed(parts: Parts, jit: Jit, name: str) -> tuple[Any, Any]:
     """The kernel and the density, either of which may be None, made by `jit` from what was given."""
-    function = jit(parts.function)
+    function = jit(parts.function.py_func)
     if parts.arguments == 3:
         _returned(function, (VECTOR, VECTOR, DATA), name, ("number",))
         return jit(_as_float3(function)), None
@@ -104,7 +103,7 @@ def _composed(parts: Parts, jit: Jit, name: str) -> tuple[Any, Any]:
         return jit(_by_differences(density)), density
     if parts.slope is None:
         return None, density
-    return jit(_with_slope(density, _slope(jit(parts.slope), parts, jit))), density
+    return jit(_with_slope(density, _slope(jit(parts.slope.py_func), parts, jit))), density
 
 
 def _slope(given: Any, parts: Parts, jit: Jit) -> Any:
