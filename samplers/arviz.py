@@ -27,7 +27,7 @@ def to_arviz(draws: "Draws", save_warmup: bool = True) -> "xarray.DataTree":
     try:
         from arviz_base import from_dict
     except ModuleNotFoundError as error:
-        raise UsageError("to_arviz needs arviz-base and xarray; install crossover[arviz]") from error
+        raise UsageError("to_arviz needs arviz-base and xarray, which this project's extra 'arviz' installs") from error
 
     groups: dict[str, Variables] = {}
     axes: dict[str, Sequence[Any]] = {}

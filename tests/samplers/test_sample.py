@@ -120,7 +120,7 @@ def test_chains_start_where_they_are_told() -> None:
     )
     around = samplers.sample(normal, initial=[100.0, 100.0], num_samples=1, num_warmup=200, num_chains=3)
     assert around.warmup is not None
-    assert around.warmup.values[:, 0].min() > 50.0
+    assert np.abs(around.warmup.values[:, 0]).min() > 50.0  # the other side, after half a period
     registered = samplers.sample("banana", initial=np.zeros(2), **SHORT)
     assert registered.values.shape == (2, 40, 2)
 

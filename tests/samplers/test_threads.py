@@ -28,7 +28,7 @@ def interpreted() -> targets.Target:
 
 
 def started(name: str, target: targets.Target, threads: int) -> ChainsRun:
-    method = samplers.method(name, num_warmup=40, **CHAINS)
+    method = samplers.method(name, num_warmup=150, **CHAINS)
     method.compile(target)
     return method.start(target, 3, threads=threads)
 
@@ -45,9 +45,11 @@ def test_draws_are_the_same_bits_with_any_number_of_threads(name: str, make: Cal
     target = make()
     if samplers.method(name).unfit(target):
         pytest.skip(f"{name} does not run on {target.name}")
-    serial = advanced(started(name, target, 1), 6_000)
+    serial = advanced(started(name, target, 1), 8_000)
+    assert serial.status is Status.RUNNING
+    assert serial.phase is Phase.RUN
     for threads in (2, 5):
-        threaded = advanced(started(name, target, threads), 6_000)
+        threaded = advanced(started(name, target, threads), 8_000)
         assert threaded.work == serial.work
         assert np.array_equal(threaded.draws, serial.draws)
         assert threaded.diagnostics() == serial.diagnostics()
@@ -60,14 +62,16 @@ def test_the_pace_of_rounds_changes_no_draw(name: str) -> None:
     usual, hasty = started(name, target, 1), started(name, target, 2)
     hasty.pace = 1e12
     for run in (usual, hasty):
-        while run.phase is Phase.WARMUP or run.done < 50:
+        while run.status is Status.RUNNING and (run.phase is Phase.WARMUP or run.done < 50):
             run.advance(1)
+    assert usual.status is hasty.status is Status.RUNNING
     assert np.array_equal(usual.draws[:, :50], hasty.draws[:, :50])
 
 
 @Name
 def test_a_run_in_threads_is_pickled_and_resumed(name: str) -> None:
     run = advanced(started(name, gaussian(), 2), 2_000)
+    assert run.status is Status.RUNNING
     resumed = advanced(pickle.loads(pickle.dumps(run)), 5_000)
     assert np.array_equal(resumed.draws, advanced(run, 5_000).draws)
 
