@@ -20,7 +20,7 @@ from targets.kernel import DATA, KERNEL, KERNEL_SIGNATURE, VECTOR, empty, loop
 WIDTHS = np.array([[0.5], [1.0], [3.0]])
 
 
-@numba.njit(fastmath=True, parallel=False, error_model="python")
+@numba.njit(fastmath={"contract"}, error_model="python", nogil=True)
 def kernel(x, gradient, data):
     total = 0.0
     for i in range(x.shape[0]):
