@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from samplers import smc_loop
 from samplers.pointer import pointer
-from samplers.smc_weights import log_weights, metric, next_temperature, systematic
+from samplers.smc_weights import log_weights, metric, next_temperature, systematic, widest
 from samplers.tempering import Reference
 from targets.kernel import Matrix, Vector, aligned, zeros
 from targets.target import Target
@@ -20,10 +21,9 @@ BLOCKS = 10  # in each the step size stays; after it, log step += GAIN (acceptan
 GAIN = 0.5
 FIRST_STEP = 1.3  # x dim^(-1/4): accepts about 0.8 on a Gaussian of the metric's shape (Beskos et al. 2013)
 SMALLEST_STEP = 1e-10
-SHORTEST_PATH = 0.5 * math.pi  # a quarter of the period of a Gaussian of the metric's shape
-STRETCH = 1.5
+QUARTER = 0.5 * math.pi  # a quarter of the period of a Gaussian of the metric's shape
 
-REMEMBERED = 0.2  # correlation with the start that is small enough, beside what chance gives
+REMEMBERED = 0.3  # correlation with the start that is small enough, beside what chance gives
 STALLED = 0.95  # a coordinate whose correlation a sweep does not lower to this fraction gets no more for it
 
 CALL_EVALUATIONS = 65536.0
@@ -70,7 +70,7 @@ class Population:
         self.evaluations = self.proposals = 0
         self.acceptance = 0.0
         self.log_step = math.log(FIRST_STEP * target.dim**-0.25)
-        self.path = SHORTEST_PATH
+        self.eves = np.arange(n)
         self.next = 0  # particle to be evaluated or moved
         self._scratch()
 
@@ -116,8 +116,10 @@ class Population:
         self.log_normaliser += largest + math.log(float(np.mean(weights)))
         self.beta = beta
         self.temperatures += 1
-        self._learn(weights / np.sum(weights))
-        ancestors = systematic(weights, n, self.rng.random())
+        along = self._learn(weights / np.sum(weights))
+        order = np.argsort(along, kind="stable")
+        ancestors = order[systematic(weights[order], n, self.rng.random())]
+        self.eves = self.eves[ancestors]
         self.points, self.gradients = aligned(self.points[ancestors]), aligned(self.gradients[ancestors])
         self.densities, self.references = aligned(self.densities[ancestors]), aligned(self.references[ancestors])
         self.origin = self._traced()
@@ -125,13 +127,21 @@ class Population:
         self.sweeps = 0
         self._begin_sweep()
 
-    def _learn(self, weights: Vector) -> None:
+    def _learn(self, weights: Vector) -> Vector:
+        """Learn metric and path; returns (n,) where the particles lie along their widest direction, by the metric.
+
+        The dense metric is that of a Gaussian of any shape, and the path a quarter of its period. The diagonal one
+        leaves wider directions, and the path becomes that of the widest.
+        """
         reference = self.reference
         with np.errstate(over="ignore", invalid="ignore"):
             slopes = self.beta * self.gradients
         slopes -= (1.0 - self.beta) * (self.points - reference.centre) / reference.sd**2
         self.diagonal, self.factor = metric(self.points, slopes, weights, self.settings.dense)
         self.matrix = reference.matrix
+        along, variance = widest(self.points, weights, self.diagonal, self.factor)
+        self.path = QUARTER * (1.0 if self.factor.size else max(1.0, math.sqrt(variance)))
+        return along
 
     def _traced(self) -> Matrix:
         """(n, dim + 1): coordinates and log density under the target, what particles are to forget."""
@@ -180,14 +190,11 @@ class Population:
         open_ones = (memory > bound) & (memory < STALLED * self.memory)
         self.memory = memory
         if np.any(open_ones) and self.sweeps < self.settings.max_moves:
-            self.path *= STRETCH
             self._begin_sweep()
-            return
-        if self.sweeps == 1:
-            self.path = max(SHORTEST_PATH, self.path / STRETCH)
-        if self.beta == 1.0:
+        elif self.beta == 1.0:
             self.finished = True
-            del self.origin, self.gradients
+            self.points = self.points[families(self.eves, self.rng)]
+            del self.origin, self.gradients, self.densities, self.references
         else:
             self._temper()
 
@@ -205,6 +212,14 @@ def correlations(before: Matrix, after: Matrix) -> Vector:
     products = np.einsum("ni,ni->i", before, after)
     squares = np.einsum("ni,ni->i", before, before) * np.einsum("ni,ni->i", after, after)
     return np.asarray(products / np.sqrt(np.where(squares > 0.0, squares, np.inf)))
+
+
+def families(eves: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """(n,) an order of particles at random in which those of the same first ancestor are neighbours.
+
+    Resampling leaves them in the order of their places, in which parts of a population would look like other targets.
+    """
+    return np.lexsort((rng.random(len(eves)), rng.permutation(len(eves))[eves]))
 
 
 def pooled(populations: list[Population], wider: float) -> Reference:

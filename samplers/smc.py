@@ -29,7 +29,7 @@ GROWTH = 2
 FEWEST = 20  # particles
 PILOT = 10  # times fewer particles in the pilot, which finds the reference for the first pass
 LEAST_PILOT = 100
-WIDER = 2.0  # the reference over the particles that it was learned from, in sd
+WIDER = 1.5  # the reference over the particles that it was learned from, in sd
 STARTS = 100  # starting points that a target of its own way to start is centred by
 
 

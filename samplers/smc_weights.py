@@ -8,6 +8,7 @@ import numpy.typing as npt
 from targets.kernel import Matrix, Vector, aligned, zeros
 
 BISECTIONS = 30
+POWER_ITERATIONS = 20
 SMALLEST = 1e-10  # of eigenvalues, in units of the largest
 ENOUGH = 5.0  # particles a dimension, after weighting, for a dense metric
 
@@ -78,6 +79,21 @@ def metric(points: Matrix, slopes: Matrix, weights: Vector, dense: bool) -> tupl
     root = np.sqrt(weights)[:, None]
     factor = geometric_mean_factor(root * points / diagonal, root * slopes * diagonal)
     return diagonal, zeros(0, 0) if factor is None else aligned(diagonal[:, None] * factor)
+
+
+def widest(points: Matrix, weights: Vector, diagonal: Vector, factor: Matrix) -> tuple[Vector, float]:
+    """(n,) the points along the direction in which they vary most in units of the scale, and their variance there."""
+    centred = points - weights @ points
+    z = np.linalg.solve(factor, centred.T).T if factor.size else centred / diagonal
+    direction = z[np.argmax(weights * np.einsum("ni,ni->n", z, z))]
+    along = z @ direction
+    for _ in range(POWER_ITERATIONS):
+        norm = float(np.linalg.norm(direction))
+        if not norm > 0.0:
+            return np.zeros(len(z)), 0.0
+        along = z @ (direction / norm)
+        direction = (weights * along) @ z
+    return along, float(weights @ along**2)
 
 
 def geometric_mean_factor(points: Matrix, slopes: Matrix) -> Matrix | None:
