@@ -24,6 +24,7 @@ SMALLEST_STEP = 1e-10
 QUARTER = 0.5 * math.pi  # a quarter of the period of a Gaussian of the metric's shape
 
 REMEMBERED = 0.3  # correlation with the start that is small enough, beside what chance gives
+STUCK = 0.1  # acceptance below which a sweep does not count, but for its step size
 STALLED = 0.95  # a coordinate whose correlation a sweep does not lower to this fraction gets no more for it
 
 CALL_EVALUATIONS = 65536.0
@@ -149,7 +150,7 @@ class Population:
 
     def _begin_sweep(self) -> None:
         self.next = 0
-        self.block_acceptance = 0.0
+        self.block_acceptance = self.sweep_acceptance = 0.0
 
     def _move(self) -> None:
         n, step = len(self.points), math.exp(self.log_step)
@@ -172,6 +173,7 @@ class Population:
         if last == end:
             begin = max((e for e in ends if e < end), default=0)
             self.log_step += GAIN * (self.block_acceptance / (end - begin) - self.settings.target_accept)
+            self.sweep_acceptance += self.block_acceptance / n
             self.block_acceptance = 0.0
             if not math.exp(self.log_step) > SMALLEST_STEP:
                 self.reason = f"the step size fell to {math.exp(self.log_step):.1e} at beta = {self.beta:.3g}"
@@ -184,6 +186,9 @@ class Population:
 
     def _end_sweep(self) -> None:
         """Move again while some coordinate, or the log density, still forgets where it was; see `REMEMBERED`."""
+        if self.sweep_acceptance < STUCK:
+            self._begin_sweep()
+            return
         self.sweeps += 1
         bound = REMEMBERED + 2.0 / math.sqrt(len(self.points))
         memory = correlations(self.origin, self._traced())

@@ -1,4 +1,4 @@
-"""Adaptive tempered sequential Monte Carlo: passes of populations, each pass with twice the particles of the one before.
+"""Adaptive tempered sequential Monte Carlo: passes of populations, each with twice the particles of the last.
 
 Combining them. The estimate Z of a population with N particles is unbiased, and so is Z times its mean of any f for the
 unnormalised integral of f (Del Moral 2004). Hence the passes of a chain combine with weights N Z: the ratio of unbiased
@@ -58,7 +58,14 @@ class SMCRun:
     """
 
     def __init__(
-        self, target: Target, seed: int, num_chains: int, particles: int, scale: float, settings: Settings, initial: Initial
+        self,
+        target: Target,
+        seed: int,
+        num_chains: int,
+        particles: int,
+        scale: float,
+        settings: Settings,
+        initial: Initial,
     ) -> None:
         initial.check(num_chains, target.dim)
         self.target = target
@@ -262,9 +269,7 @@ def smc(
     """Adaptive tempered SMC; `num_particles` are those of each of `num_chains` populations in the first pass."""
     require(num_chains >= 1, f"smc: num_chains={num_chains} is not accepted; it takes 1 or more")
     require(num_particles >= FEWEST, f"smc: num_particles={num_particles} is not accepted; it takes {FEWEST} or more")
-    require(
-        0.0 < ess_fraction < 1.0, f"smc: ess_fraction={ess_fraction:g} is not accepted; it lies between 0 and 1"
-    )
+    require(0.0 < ess_fraction < 1.0, f"smc: ess_fraction={ess_fraction:g} is not accepted; it lies between 0 and 1")
     require(0.0 < target_accept < 1.0, f"smc: target_accept={target_accept:g} is not accepted; it lies between 0 and 1")
     require(max_moves >= 1, f"smc: max_moves={max_moves} is not accepted; it takes 1 or more")
     require(max_leapfrogs >= 1, f"smc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")

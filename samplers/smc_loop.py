@@ -37,7 +37,7 @@ def evaluate(  # type: ignore[no-untyped-def]
 
 @helper
 def kick(beta, reference, position, gradient, momentum, diagonal, factor, is_dense, step):  # type: ignore[no-untyped-def]
-    """momentum += step A' (gradient of the tempered density)."""
+    """Add to the momentum: step A' (gradient of the tempered density)."""
     for i in range(position.shape[0]):
         slope = step * tempered_slope(beta, gradient[i], position[i], reference[0, i], reference[1, i])
         if is_dense:
@@ -49,7 +49,7 @@ def kick(beta, reference, position, gradient, momentum, diagonal, factor, is_den
 
 @helper
 def drift(position, momentum, diagonal, factor, is_dense, step):  # type: ignore[no-untyped-def]
-    """position += step A momentum."""
+    """Add to the position: step A momentum."""
     for i in range(position.shape[0]):
         if is_dense:
             velocity = 0.0

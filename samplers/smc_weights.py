@@ -55,7 +55,7 @@ def systematic(weights: Vector, n: int, u: float) -> npt.NDArray[np.int64]:
     ends = np.cumsum(weights)
     ends /= ends[-1]
     picked = np.searchsorted(ends, (u + np.arange(n)) / n, side="right")
-    return np.minimum(picked, np.flatnonzero(weights > 0.0)[-1])
+    return np.asarray(np.minimum(picked, np.flatnonzero(weights > 0.0)[-1]))
 
 
 def metric(points: Matrix, slopes: Matrix, weights: Vector, dense: bool) -> tuple[Vector, Matrix]:
