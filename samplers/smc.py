@@ -18,7 +18,7 @@ from samplers.draws import Draws, Values
 from samplers.initial import Initial, StartError
 from samplers.pointer import pointer
 from samplers.population import Population, Settings, pooled
-from samplers.smc_weights import systematic
+from samplers.smc_weights import largest_change, systematic
 from samplers.tempering import Reference
 from targets.kernel import Vector, empty
 from targets.options import require, spec
@@ -241,7 +241,7 @@ class SMC:
     def compile(self, target: Target) -> None:
         """Load or compile the loops and the target's kernel."""
         pointer(target.log_density_and_gradient)
-        _ = smc_loop.evaluate.compiled, smc_loop.move.compiled
+        _ = smc_loop.evaluate.compiled, smc_loop.move.compiled, largest_change.compiled
 
     def start(self, target: Target, seed: int, initial: Initial | None = None) -> SMCRun:
         """A run whose pilot is still to come.

@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from numba import float64
 
-from targets.kernel import Matrix, Vector, aligned, zeros
+from targets.kernel import VECTOR, Matrix, Vector, aligned, helper, loop, zeros
 
 BISECTIONS = 30
 POWER_ITERATIONS = 20
+TINY = 1e-300
 SMALLEST = 1e-10  # of eigenvalues, in units of the largest
 ENOUGH = 5.0  # particles a dimension, after weighting, for a dense metric
 
@@ -20,10 +22,41 @@ def log_weights(change: float, ratios: Vector) -> Vector:
     return np.where(np.isneginf(ratios), -np.inf, found)
 
 
-def effective(log_weight: Vector) -> float:
-    """Effective number of particles (sum w)^2 / sum w^2 (Kong, Liu & Wong 1994)."""
-    weight = np.exp(log_weight - np.max(log_weight))
-    return float(np.sum(weight) ** 2 / np.sum(weight**2))
+@helper
+def effective(change, ratios):  # type: ignore[no-untyped-def]
+    """Effective number of particles (sum w)^2 / sum w^2 (Kong, Liu & Wong 1994), of weights as in `log_weights`."""
+    largest = -np.inf
+    for n in range(ratios.shape[0]):
+        largest = max(largest, ratios[n])
+    total = 0.0
+    squares = 0.0
+    for n in range(ratios.shape[0]):
+        if ratios[n] > -np.inf:
+            weight = math.exp(change * (ratios[n] - largest))
+            total += weight
+            squares += weight * weight
+    return total * total / squares
+
+
+@loop(float64(float64, VECTOR, float64))
+def largest_change(most, ratios, wanted):  # type: ignore[no-untyped-def]
+    """The largest change of beta up to `most` at which so many of the particles are effective."""
+    if effective(most, ratios) >= wanted:
+        return most
+    low, high = 0.0, most
+    while low == 0.0 and high > TINY:  # halves first: near beta = 0 the change may be of any size
+        half = 0.5 * high
+        if effective(half, ratios) >= wanted:
+            low = half
+        else:
+            high = half
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        if effective(middle, ratios) >= wanted:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def next_temperature(beta: float, ratios: Vector, fraction: float) -> float:
@@ -31,23 +64,8 @@ def next_temperature(beta: float, ratios: Vector, fraction: float) -> float:
 
     Particles where the target has no density count for nothing, neither here nor there. At least one must have some.
     """
-    wanted = fraction * np.count_nonzero(ratios > -np.inf)
-    if effective(log_weights(1.0 - beta, ratios)) >= wanted:
-        return 1.0
-    low, high = 0.0, 1.0 - beta
-    while low == 0.0 and high > 1e-300:  # powers of two first: near beta = 0 the change may be of any size
-        half = 0.5 * high
-        if effective(log_weights(half, ratios)) >= wanted:
-            low = half
-        else:
-            high = half
-    for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        if effective(log_weights(middle, ratios)) >= wanted:
-            low = middle
-        else:
-            high = middle
-    return max(beta + low, math.nextafter(beta, 1.0))
+    change = float(largest_change(1.0 - beta, ratios, fraction * np.count_nonzero(ratios > -np.inf)))
+    return 1.0 if change == 1.0 - beta else max(beta + change, math.nextafter(beta, 1.0))
 
 
 def systematic(weights: Vector, n: int, u: float) -> npt.NDArray[np.int64]:
