@@ -1,7 +1,7 @@
 """Tempered SMC: its moves, weights and estimates against closed forms, and planted errors in each.
 
-Moves start from 8000 exact draws and are judged as in `test_invariance`: beyond five standard errors of a mean change,
-falsely once in 1e5 runs of a case; a shift of 0.1 standard deviations of the difference is found with probability
+Moves start from 16000 exact draws and are judged as in `test_invariance`: beyond five standard errors of a mean change,
+falsely once in 1e5 runs of a case; a shift of 0.07 standard deviations of the difference is found with probability
 0.999. Estimates of the log normaliser are judged beyond five standard errors of the mean of 20 populations: falsely
 once in 1e4, by Student's t; a bias of two standard deviations of one is found with probability 0.99.
 """
@@ -31,7 +31,7 @@ from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
 
 ALARM = 5.0
-DRAWS = 8000
+DRAWS = 16000
 SETTINGS = Settings(ess_fraction=0.5, target_accept=0.8, max_moves=10, max_leapfrogs=100, dense=True)
 REFERENCE = Reference(np.array([0.5, -0.5, 0.0]), np.array([2.0, 1.5, 3.0]))
 
