@@ -14,8 +14,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from samplers.chains import ChainsRun
 from samplers.draws import Draws
 from samplers.initial import Initial
+from samplers.method import SamplerRun
 from samplers.registry import METHODS, method
 from targets.bring import from_function, near
 from targets.options import UsageError, defaults, require
@@ -125,12 +127,12 @@ def sample(
     sampler.compile(found)
     begun = time.perf_counter()
     run = sampler.start(found, int(seed), initial, threads=threads)
-    run.pace = 1e9 * (time.perf_counter() - begun) / max(1, run.work.total)
+    _pace(run, time.perf_counter() - begun, run.work.total)
     with _shown(progress, run, num_samples) as show:
         while run.status is Status.RUNNING and (run.phase is Phase.WARMUP or run.done < num_samples):
             before, at = run.work.total, time.perf_counter()
             run.advance(1)
-            run.pace = 1e9 * (time.perf_counter() - at) * threads / max(1, run.work.total - before)
+            _pace(run, (time.perf_counter() - at) * threads, run.work.total - before)
             show()
     draws = run.approximation()
     if run.status is Status.FAILED or draws is None:
@@ -153,6 +155,12 @@ def sample(
         named=found.named,
         about=about,
     )
+
+
+def _pace(run: SamplerRun, seconds: float, evaluations: int) -> None:
+    """Tell chains what an evaluation takes, so that an interrupt does not wait for a long round."""
+    if isinstance(run, ChainsRun):
+        run.pace = 1e9 * seconds / max(1, evaluations)
 
 
 def _whole(value: object) -> bool:
@@ -218,7 +226,7 @@ def _threads(asked: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _shown(progress: bool, run: Any, num_samples: int) -> Iterator[Callable[[], None]]:
+def _shown(progress: bool, run: SamplerRun, num_samples: int) -> Iterator[Callable[[], None]]:
     """What is to be called after each round."""
     if not progress:
         yield lambda: None

@@ -11,11 +11,13 @@ import pytest
 import samplers
 import targets
 from samplers.chains import ChainsRun
+from samplers.method import MCMC
 from targets.kernel import failures
 from targets.plain import from_python
 from targets.protocols import Phase, Status
 
-Name = pytest.mark.parametrize("name", samplers.names())
+CHAINED = [name for name in samplers.names() if isinstance(samplers.method(name), MCMC)]
+Name = pytest.mark.parametrize("name", CHAINED)
 CHAINS = {"num_chains": 3}
 
 
