@@ -21,7 +21,7 @@ SLICE_SECONDS = 0.1  # about how long one call of `advance` may take, so that ca
 FIRST_CHECKPOINT = 64  # evaluations
 CHECKPOINT_RATIO = math.sqrt(2.0)
 IDLE_CALLS = 100  # calls of `advance` without any evaluation after which a run is taken for stuck
-DIAGNOSTICS = ("divergences", "r_hat", "ess_min", "k_hat", "elbo", "log_normaliser")
+DIAGNOSTICS = ("divergences", "r_hat", "ess_min", "k_hat", "elbo", "log_normaliser", "start_k_hat", "start_fallback")
 
 Columns = dict[str, list[Any]]
 
@@ -248,15 +248,20 @@ def judge(target: Target, outcome: Outcome, seed: int) -> tuple[Columns, dict[st
 
 def _costs(outcome: Outcome) -> dict[str, Any]:
     ledger, work = outcome.ledger, outcome.work
+    fit = ledger.evaluations[Phase.FIT]
+    before = fit + ledger.evaluations[Phase.WARMUP]
     return {
         "status": str(outcome.status),
         "reason": outcome.reason,
         "compile_seconds": ledger.compile_seconds,
         "setup_seconds": ledger.setup_seconds,
-        "warmup_seconds": ledger.seconds[Phase.WARMUP],
+        "fit_seconds": ledger.seconds[Phase.FIT],
+        "warmup_seconds": ledger.seconds[Phase.FIT] + ledger.seconds[Phase.WARMUP],
         "run_seconds": ledger.seconds[Phase.RUN],
-        "warmup_evaluations": ledger.evaluations[Phase.WARMUP].total,
-        "warmup_gradient_evaluations": ledger.evaluations[Phase.WARMUP].gradient_evaluations,
+        "fit_evaluations": fit.total,
+        "warmup_evaluations": before.total,
+        "warmup_gradient_evaluations": before.gradient_evaluations,
+        "warmup_density_evaluations": before.density_evaluations,
         "run_evaluations": ledger.evaluations[Phase.RUN].total,
         **asdict(work),
     }
@@ -265,8 +270,8 @@ def _costs(outcome: Outcome) -> dict[str, Any]:
 def _diagnostics(outcome: Outcome, columns: Columns) -> dict[str, Any]:
     """What the run says of itself; the bound that its last approximation has, where it reports none."""
     said = {name: value for name, value in outcome.diagnostics.items() if name in DIAGNOSTICS}
-    if "divergences" in said:
-        said["divergences"] = int(said["divergences"])
+    for name in said.keys() & {"divergences", "start_fallback"}:
+        said[name] = int(said[name])
     if "elbo" not in said and columns["elbo"]:
         said["elbo"] = columns["elbo"][-1]
     return said

@@ -60,7 +60,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    from reports import drawn, rows, runs
+    from reports import drawn, paired, rows, runs
 
     results = runs.read(cells, curves)
     looks = _looks(results)
@@ -77,6 +77,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
         rows.page(results),
         digest=digest,
         problems=problems,
+        paired=paired.section(results),
         colour={
             name: f"{look['kind']}-{look['index']}{' warm' if look['warm'] else ''}" for name, look in looks.items()
         },

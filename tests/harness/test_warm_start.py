@@ -7,7 +7,7 @@ import pytest
 
 import targets
 from harness import registry
-from harness.warm_start import TAKES, taken
+from harness.handover import METRICS, TAKES, Handover
 from targets.options import UsageError
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
