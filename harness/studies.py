@@ -61,7 +61,7 @@ STUDIES = {
                 _warm("draws+dense", "laplace", ",keep=false,strength=1000"),
             ),
             10,
-            Budget(400_000, 60.0),
+            Budget(200_000, 60.0),
         ),
         ("paired",),
     ),

@@ -17,6 +17,9 @@ OPTIONS = ("warm_start", "take", "keep", "strength", "rank", "psis", "fit_budget
 METRIC = METRICS["second_moment_b2"]
 LEVEL = 0.01  # what a hundred independent draws have on average
 EFFECTIVE = 400.0  # draws, what Vehtari et al. 2021 ask for
+FEWEST = 5  # pairs for a verdict: all of them on one side have a chance of 1 in 16
+TAKES = ("mean", "draws")
+METRICS_TAKEN = ("", "diagonal", "low_rank", "dense", "metric")
 
 NOTE = (
     f"Cold rows: medians over seeds of the evaluations until b² of the second moments is below {LEVEL:g} for good; of "
@@ -24,8 +27,9 @@ NOTE = (
     "taking effective draws to grow in proportion to cost; and of effective draws for each thousand evaluations after "
     "warm-up. Warm rows: medians over seeds of the ratio warm over cold of the same seed, with 95 % bootstrap "
     "intervals over the pairs, and on how many seeds the warm start was better and worse (9:1). All costs count the VI "
-    "fit, whose own stands apart. A run that failed, or whose R-hat or effective draws say so, never gets there; a pair "
-    "in which neither does is left out."
+    "fit, whose own stands apart. A run that failed, or whose R-hat or effective draws say so, never gets there: 0 is "
+    "where only the warm start does, ∞ where only the cold one does, and a pair in which neither does is left out. "
+    f"Ratios are told apart from one by their interval, from {FEWEST} pairs on."
 )
 
 
@@ -46,18 +50,22 @@ class Ratio:
 
     Attributes:
         ratio: median with its interval.
+        pairs: how many it is of.
         better, worse: on how many seeds the warm start was; equal ones are neither.
         neither: pairs of which neither run got there, or where nothing is known: left out.
     """
 
     ratio: Interval
+    pairs: int
     better: int
     worse: int
     neither: int
 
     @property
     def verdict(self) -> int:
-        """1 where the interval lies below one, -1 where it lies above, 0 where it holds one or nothing is known."""
+        """Of a cost: 1 where its interval lies below one, -1 where above, 0 where it holds one or pairs are few."""
+        if self.pairs < FEWEST:
+            return 0
         return int(self.ratio.high < 1.0) - int(self.ratio.low > 1.0)
 
 
@@ -125,7 +133,7 @@ def compare(warm: Mapping[int, float], cold: Mapping[int, float], more: bool = F
     ratios = np.array([_over(w, c) for w, c in pairs])
     below, above = int((ratios < 1.0).sum()), int((ratios > 1.0).sum())
     better, worse = (above, below) if more else (below, above)
-    return Ratio(median_interval(ratios), better, worse, len(known) - len(pairs))
+    return Ratio(median_interval(ratios), len(pairs), better, worse, len(known) - len(pairs))
 
 
 def _over(warm: float, cold: float) -> float:
@@ -135,14 +143,22 @@ def _over(warm: float, cold: float) -> float:
 
 
 def pairings(results: Results) -> list[Pairing]:
-    """Every warm start whose cold one is on the same target, in the order of the records."""
+    """Every warm start whose cold one is on the same target: by target, sampler, and what is taken."""
     found = []
     for target, methods in results.entries.items():
         for name, entry in methods.items():
             cold, way = split(name)
             if way and entry.runs and cold in methods and methods[cold].runs:
                 found.append(_pairing(target, cold, way, entry, methods[cold]))
-    return found
+    targets = list(results.entries)
+    return sorted(found, key=lambda p: (targets.index(p.target), p.sampler, _order(p.way), p.way))
+
+
+def _order(way: str) -> tuple[int, int]:
+    """Where a way stands in the table: from little to all that is taken."""
+    positions, _, metric = way.split(" of ", maxsplit=1)[0].partition("+")
+    known = positions in TAKES and metric in METRICS_TAKEN
+    return (METRICS_TAKEN.index(metric), TAKES.index(positions)) if known else (len(METRICS_TAKEN), 0)
 
 
 def _pairing(target: str, sampler: str, way: str, warm: Entry, cold: Entry) -> Pairing:
@@ -228,6 +244,7 @@ def _numbers(pairing: Pairing) -> dict[str, Any]:
             "ratio": plain(found.ratio.value),
             "low": plain(found.ratio.low),
             "high": plain(found.ratio.high),
+            "pairs": found.pairs,
             "better": found.better,
             "worse": found.worse,
             "neither": found.neither,
@@ -244,7 +261,7 @@ def sentences(found: list[Pairing]) -> list[str]:
     for sampler, way in dict.fromkeys((pairing.sampler, pairing.way) for pairing in found):
         mine = [pairing for pairing in found if (pairing.sampler, pairing.way) == (sampler, way)]
         said = (f"{measure.label} {_verdict(mine, measure.name)}" for measure in MEASURES[:2])
-        lines.append(f"{sampler}, {way}: {'. '.join(said)}.")
+        lines.append(f"{sampler}, {way}: {'; '.join(said)}.")
     return lines
 
 
@@ -253,10 +270,10 @@ def _verdict(mine: list[Pairing], name: str) -> str:
     if not known:
         return "cannot be compared"
     of = {v: [p for p in known if p.ratios[name].verdict == v] for v in (1, -1, 0)}
-    parts = [f"are fewer on {len(of[1])} of {len(known)} targets{_named(of[1], name)}"]
+    parts = [f"fewer on {len(of[1])} of {len(known)} targets{_named(of[1], name)}"]
     parts += [f"more on {len(of[-1])}{_named(of[-1], name)}"] if of[-1] else []
     parts += [f"not told apart from a cold start's on {len(of[0])}{_named(of[0], name)}"] if of[0] else []
-    return "; ".join(parts)
+    return ", ".join(parts)
 
 
 def _named(mine: list[Pairing], name: str) -> str:
