@@ -60,7 +60,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    from reports import drawn, paired, rows, runs
+    from reports import drawn, efficiency, paired, rows, runs
 
     results = runs.read(cells, curves)
     looks = _looks(results)
@@ -78,6 +78,8 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
         digest=digest,
         problems=problems,
         paired=paired.section(results),
+        level=efficiency.LEVEL,
+        unadjusted={name for name, look in looks.items() if "unadjusted" in look},
         colour={
             name: f"{look['kind']}-{look['index']}{' warm' if look['warm'] else ''}" for name, look in looks.items()
         },
@@ -95,6 +97,7 @@ def _looks(results: "Results") -> dict[str, dict[str, Any]]:
     entries = {name: entry for methods in results.entries.values() for name, entry in methods.items()}
     for name, entry in sorted(entries.items()):
         looks[name] = {"kind": entry.kind, "index": seen[entry.kind], "warm": entry.warm_start}
+        looks[name] |= {"unadjusted": True} if entry.unadjusted else {}
         seen[entry.kind] += 1
     return looks
 

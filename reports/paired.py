@@ -15,6 +15,7 @@ from reports.wording import count, duration, significant
 
 OPTIONS = ("warm_start", "take", "keep", "strength", "rank", "psis", "fit_budget")  # of a warm start, in a SPEC
 METRIC = METRICS["second_moment_b2"]
+ALL, AFTER = Ledger(), Ledger(warmup=False)
 LEVEL = 0.01  # what a hundred independent draws have on average
 EFFECTIVE = 400.0  # draws, what Vehtari et al. 2021 ask for
 FEWEST = 5  # pairs for a verdict: all of them on one side have a chance of 1 in 16
@@ -86,30 +87,19 @@ def reached(run: Run) -> float:
     error = run.error(METRIC)
     if not run.failure and len(error) and bool(np.isnan(error).all()):
         return math.nan
-    return float(time_to_error([run.trace(METRIC, "evaluations", Ledger())], LEVEL)[0])
+    return float(time_to_error([run.trace(METRIC, "evaluations", ALL)], LEVEL)[0])
 
 
 def effective(run: Run, axis: Axis) -> float:
     """Cost of `EFFECTIVE` effective draws of the worst coordinate, what comes before the draws included."""
     draws = 0.0 if run.failure else number(run.cell["ess_min"], 0.0)
-    return before(run, axis) + EFFECTIVE * after(run, axis) / draws if draws > 0.0 else math.inf
-
-
-def before(run: Run, axis: Axis) -> float:
-    """Cost of set-up, fit and warm-up."""
-    if axis == "evaluations":
-        return run.warmup_evaluations
-    return number(run.cell["setup_seconds"], 0.0) + number(run.cell["warmup_seconds"], 0.0)
-
-
-def after(run: Run, axis: Axis) -> float:
-    """Cost after warm-up."""
-    return number(run.cell["run_evaluations" if axis == "evaluations" else "run_seconds"], 0.0)
+    after = run.total(axis, AFTER)
+    return run.total(axis, ALL) - after + EFFECTIVE * after / draws if draws > 0.0 else math.inf
 
 
 def efficiency(run: Run) -> float:
     """Effective draws of the worst coordinate for each thousand evaluations after warm-up; 0 for a run that failed."""
-    spent = after(run, "evaluations")
+    spent = run.total("evaluations", AFTER)
     return 1e3 * number(run.cell["ess_min"], 0.0) / spent if spent > 0.0 and not run.failure else 0.0
 
 

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from reports.wording import sortable
+
 
 class Cell(NamedTuple):
     """What stands in a table, and what its column sorts by."""
@@ -16,7 +18,7 @@ class Cell(NamedTuple):
         """A number as `text`; nothing where it is unknown."""
         if math.isnan(value):
             return cls("")
-        return cls(text, f"{value:.6g}" if math.isfinite(value) else "1e999")
+        return cls(text, sortable(value))
 
 
 @dataclass(frozen=True)
