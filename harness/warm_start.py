@@ -74,18 +74,22 @@ class WarmStartRun:
         self.target = target
         self.seed = seed
         self.fit = fit
-        self.handed = Start()
+        self.handed: Start | None = None  # once the fit is over
         self.sampler: Run | None = None
         self.trouble = ""
 
     @property
     def work(self) -> Work:
-        spent = self.fit.work + self.handed.work
-        return spent if self.sampler is None else spent + self.sampler.work
+        work = Work() + self.fit.work
+        for part in (self.handed, self.sampler):
+            work = work if part is None else work + part.work
+        return work
 
     @property
     def phase(self) -> Phase:
-        return Phase.FIT if self.sampler is None else self.sampler.phase
+        if self.handed is None:
+            return Phase.FIT
+        return Phase.WARMUP if self.sampler is None else self.sampler.phase
 
     @property
     def status(self) -> Status:
@@ -95,22 +99,27 @@ class WarmStartRun:
 
     @property
     def reason(self) -> str:
-        if self.sampler is None:
+        if self.sampler is None or self.handed is None:
             return self.trouble
         return "; ".join(filter(None, (self.sampler.reason, self.handed.note)))
 
     def advance(self, work: int) -> None:
-        """Advance the fit until it ends, then the sampler."""
+        """Advance the fit until it ends, then the sampler, whose own start is work of its own phase."""
         if self.sampler is not None:
             self.sampler.advance(work)
-            return
+        elif self.handed is not None:
+            self.sampler = self.method.sampler.start(self.target, self.seed, self.handed.initial)
+        else:
+            self._fit(work)
+
+    def _fit(self, work: int) -> None:
         left = self.method.fit_budget - self.fit.work.total
         if self.fit.status is Status.RUNNING and left > 0:
             self.fit.advance(min(work, left))
         if self.fit.status is Status.FAILED:
             self.trouble = f"the fit to start from failed: {self.fit.reason}"
         elif self.fit.status is Status.CONVERGED or self.fit.work.total >= self.method.fit_budget:
-            self._begin()
+            self._hand_over()
 
     def approximation(self) -> Approximation | None:
         """What the sampler believes; nothing while the fit goes on."""
@@ -118,16 +127,17 @@ class WarmStartRun:
 
     def diagnostics(self) -> dict[str, float]:
         """Those of the sampler, and of its start."""
-        return {} if self.sampler is None else self.sampler.diagnostics() | self.handed.diagnostics
+        if self.sampler is None or self.handed is None:
+            return {}
+        return self.sampler.diagnostics() | self.handed.diagnostics
 
-    def _begin(self) -> None:
+    def _hand_over(self) -> None:
         approximation = self.fit.approximation()
         if approximation is None:
             self.trouble = "the fit to start from has nothing to say"
             return
-        sampler = self.method.sampler
-        self.handed = self.method.handover.begin(approximation, self.target, sampler.starts(self.target), self.seed)
-        self.sampler = sampler.start(self.target, self.seed, self.handed.initial)
+        points = self.method.sampler.starts(self.target)
+        self.handed = self.method.handover.begin(approximation, self.target, points, self.seed)
 
 
 def wrap(
