@@ -251,7 +251,7 @@ def test_any_sampler_starts_from_any_fit(target, sampler: str, fit: str) -> None
     outcome = race(target, method, 1, Budget(20_000, 60.0))
     assert outcome.status in (Status.SPENT, Status.CONVERGED), outcome.reason
     assert (outcome.ledger.evaluations[Phase.FIT].total > 0) == (fit != "forward_kl_oracle")
-    assert outcome.checkpoints[-1].approximation is not None
+    assert outcome.ledger.evaluations[Phase.WARMUP].total + outcome.ledger.evaluations[Phase.RUN].total > 0
 
 
 def test_the_fit_is_a_phase_of_its_own_and_says_nothing(target) -> None:
