@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.spec import parse
-from harness.warm_start import Sampler
 from samplers import Initial
+from samplers.method import Sampler
 from targets.kernel import Matrix
 from targets.options import require, spec
 from targets.protocols import Run

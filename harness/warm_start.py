@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Protocol
 
 import numpy as np
 
 from harness.handover import Handover, Start
 from harness.spec import parse
-from samplers import Initial
+from samplers.method import Sampler
 from targets.options import require, spec
 from targets.protocols import Approximation, Method, Phase, Run, Status, Work
 from targets.target import Target
@@ -17,20 +16,6 @@ from variational.evaluation import compile_log_densities
 TAKEN = tuple(field.name for field in fields(Handover))
 OPTIONS = ("warm_start", *TAKEN, "fit_budget")
 FIT_BUDGET = 50_000
-
-
-class Sampler(Method, Protocol):
-    """A sampler as `samplers` makes it: a method that can be told where to start."""
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def num_chains(self) -> int: ...
-
-    def starts(self, target: Target) -> int: ...
-
-    def start(self, target: Target, seed: int, initial: Initial | None = None) -> Run: ...
 
 
 @dataclass
