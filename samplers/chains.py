@@ -80,7 +80,8 @@ class ChainsRun:
             self._fail(str(error))
             self._count()
             return
-        self.tuning = Tuning(scale or _guess(starts), initial.kept, strength=initial.strength)
+        given = None if initial.kept else scale
+        self.tuning = Tuning(scale or _guess(starts), initial.kept, given=given, strength=initial.strength)
         self.chains = self.transition.begin(self.target, self.rngs, starts, self.counters, self.tuning)
         width = 2 * dim if self.tuning.with_gradients else dim
         self.values = empty(chains, length, self.members * width)

@@ -8,7 +8,7 @@ import numpy as np
 from samplers.chain import Chain, Stats, Tally
 from samplers.initial import single_chains
 from samplers.method import MCMC
-from samplers.metric import standard_deviations
+from samplers.metric import adapt, standard_deviations
 from samplers.metropolis import no_density, walk
 from samplers.pointer import pointer
 from samplers.transition import Plain, Seen, Starts, Tuning
@@ -75,8 +75,7 @@ class RandomWalk(Plain):
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
-        if not tuning.kept:
-            tuning.scale = standard_deviations(seen.values, tuning.scale)
+        adapt(tuning, standard_deviations, seen.values)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         return float(self.stride(target))
