@@ -1,0 +1,88 @@
+"""What happens to replicas outside of scans: they are placed, moved to another ladder, and made to forget their counts."""
+
+import numpy as np
+import numpy.typing as npt
+
+from samplers.tempered_scan import ADAPTED, COUNTED, FROZEN, NOWHERE, SCANS, TRIPS, Replicas
+from samplers.tempering import Reference
+from targets.kernel import Matrix, Vector, aligned, zeros
+
+COUNTS = ("rejections", "forwards", "backwards", "lowers", "uppers", "sums", "jumps")
+
+
+def replicas_at(
+    positions: Matrix, gradients: Matrix, log_densities: Vector, reference: Reference, log_step: float
+) -> Replicas:
+    """A system whose slots stand at positions (slots, dim), one level a slot."""
+    slots, dim = positions.shape
+    return Replicas(
+        aligned(positions),
+        aligned(gradients),
+        aligned(log_densities),
+        aligned(reference.log_density(positions)),
+        aligned(np.arange(slots)),
+        aligned(np.full(slots, NOWHERE)),
+        *(aligned(np.full(slots, value)) for value in (log_step, log_step, 0.0, log_step)),
+        *(zeros(slots) for _ in range(5)),
+        zeros(4 * slots, dim),
+        zeros(slots, 4),
+        zeros(FROZEN + 1),
+    )
+
+
+def forget(system: Replicas) -> None:
+    """Begin to count anew."""
+    for name in COUNTS:
+        getattr(system, name)[...] = 0.0
+    system.headings[:] = NOWHERE
+    system.counts[COUNTED] = system.counts[TRIPS] = 0.0
+
+
+def freeze(system: Replicas) -> None:
+    """End warm-up: take the averaged step sizes, and count anew."""
+    system.log_steps[:] = system.log_step_means
+    system.counts[SCANS] = 0.0
+    system.counts[FROZEN] = 1.0
+    forget(system)
+
+
+def move_to(systems: list[Replicas], at: Vector, levels: int) -> None:
+    """Go from a ladder of so many levels to one whose levels lie at fractional indices `at` of it, 0 and the last kept.
+
+    Each new level takes the state of the old one next to it, or a copy where another took it before. Step sizes are
+    pooled over systems and adapted afresh.
+    """
+    steps = np.mean([system.log_step_means[:levels] for system in systems], axis=0)
+    steps[0] = steps[1]  # at the reference nothing is explored
+    steps = np.interp(at, np.arange(levels), steps)
+    for system in systems:
+        _restart(system, steps)
+        _rearrange(system, _nearest(at, levels))
+
+
+def _restart(system: Replicas, log_steps: Vector) -> None:
+    for kept in (system.log_steps, system.log_step_means, system.centres):
+        kept[: len(log_steps)] = log_steps
+    system.errors[:] = 0.0
+    system.counts[ADAPTED] = 0.0
+
+
+def _nearest(at: Vector, levels: int) -> npt.NDArray[np.intp]:
+    """(new levels,) the old level next to each; none but the lowest takes the lowest, whose state may have no density."""
+    near = np.clip(np.rint(at).astype(np.intp), 1, levels - 1)
+    near[0] = 0
+    return near
+
+
+def _rearrange(system: Replicas, near: npt.NDArray[np.intp]) -> None:
+    before = system.slots.astype(np.intp)
+    free = [slot for slot in before if slot not in set(before[near])]
+    taken: list[int] = []
+    for slot in before[near]:
+        if slot in taken:
+            copy = free.pop()
+            for each in (system.positions, system.gradients, system.log_densities):
+                each[copy] = each[slot]
+            slot = copy
+        taken.append(int(slot))
+    system.slots[:] = [*taken, *(slot for slot in before if slot not in taken)]
