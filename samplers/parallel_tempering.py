@@ -27,12 +27,12 @@ REFITS = 3  # rounds
 GIVEN_WIDER = 3.0  # the first reference over a scale that is given
 MOST_LEVELS = 200
 FIRST_STEP = 1.0  # x dim^(-1/4), in units of the scale (Beskos et al. 2013)
-FIRST_LEAPFROGS = 3.0
+FIRST_LEAPFROGS = 2.0
 
 
 @dataclass(frozen=True)
 class ParallelTempering(Plain):
-    """A chain is a system of replicas; it starts from `levels` points, and a draw is the one at beta = 1 after a scan."""
+    """A chain is a system of replicas; it starts from `levels` points; a draw is the one at beta = 1 after a scan."""
 
     levels: int
     target_accept: float
@@ -132,8 +132,8 @@ class ParallelTempering(Plain):
     def says(self, chains: list[Replicas], counters: Tally, tuning: Tuning) -> dict[str, float]:  # noqa: ARG002
         """Round trips and levels, barrier and least acceptance of swaps, and the log normaliser.
 
-        - `round_trips`: of all systems since warm-up, from the reference to the target and back; `round_trip_rate`: in a
-          scan of a system.
+        - `round_trips`: of all systems since warm-up, from the reference to the target and back; `round_trip_rate`: a
+          scan and system.
         - `levels`: in use; `barrier`: the sum of the rejection rates of swaps between neighbours.
         - `log_normaliser`: mean over systems of the sum along the ladder of Bennett's estimates; its standard error
           from the spread between systems, NaN for a single one.

@@ -1,4 +1,4 @@
-"""What happens to replicas outside of scans: they are placed, moved to another ladder, and made to forget their counts."""
+"""What happens to replicas outside of scans: they are placed, moved to another ladder, and forget their counts."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,18 @@ def replicas_at(
         aligned(reference.log_density(positions)),
         aligned(np.arange(slots)),
         aligned(np.full(slots, NOWHERE)),
-        *(aligned(np.full(slots, value)) for value in (log_step, log_step, 0.0, log_step)),
-        *(zeros(slots) for _ in range(5)),
-        zeros(4 * slots, dim),
-        zeros(slots, 4),
-        zeros(FROZEN + 1),
+        log_steps=aligned(np.full(slots, log_step)),
+        log_step_means=aligned(np.full(slots, log_step)),
+        errors=zeros(slots),
+        centres=aligned(np.full(slots, log_step)),
+        rejections=zeros(slots),
+        forwards=zeros(slots),
+        backwards=zeros(slots),
+        lowers=zeros(slots),
+        uppers=zeros(slots),
+        sums=zeros(4 * slots, dim),
+        jumps=zeros(slots, 4),
+        counts=zeros(FROZEN + 1),
     )
 
 
@@ -68,7 +75,7 @@ def _restart(system: Replicas, log_steps: Vector) -> None:
 
 
 def _nearest(at: Vector, levels: int) -> npt.NDArray[np.intp]:
-    """(new levels,) the old level next to each; none but the lowest takes the lowest, whose state may have no density."""
+    """(new levels,) the old level next to each; only the lowest takes the lowest, whose state may have no density."""
     near = np.clip(np.rint(at).astype(np.intp), 1, levels - 1)
     near[0] = 0
     return near
@@ -83,6 +90,7 @@ def _rearrange(system: Replicas, near: npt.NDArray[np.intp]) -> None:
             copy = free.pop()
             for each in (system.positions, system.gradients, system.log_densities):
                 each[copy] = each[slot]
-            slot = copy
-        taken.append(int(slot))
+            taken.append(int(copy))
+        else:
+            taken.append(int(slot))
     system.slots[:] = [*taken, *(slot for slot in before if slot not in taken)]

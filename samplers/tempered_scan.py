@@ -1,8 +1,8 @@
 """Scans of replicas along a ladder of temperatures, in a compiled loop: explore every level, then swap neighbours.
 
 Non-reversible parallel tempering (Syed, Bouchard-Cote, Deligiannidis & Doucet 2022, arXiv:1905.02939, algorithm 1). At
-beta = 0 exploration is an independent draw from the reference; at the other levels it is a Hamiltonian trajectory on the
-tempered density, as in `samplers.leapfrog`. Scans propose swaps of the even and of the odd pairs of levels in turn
+beta = 0 exploration is an independent draw from the reference; at the other levels it is a Hamiltonian trajectory on
+the tempered density, as in `samplers.leapfrog`. Scans propose swaps of the even and of the odd pairs of levels in turn
 (deterministic even-odd); a swap exchanges indices and moves no vector.
 """
 
@@ -25,7 +25,7 @@ SHORT, LONG = 0, 2  # squared jumps and leapfrogs, of the shorter half of the tr
 
 
 class Replicas(NamedTuple):
-    """One system: the replicas, one a slot, and what is counted of every level. Only the levels of the ladder are in use.
+    """One system: the replicas, one a slot, and what is counted of every level. Only those of the ladder are in use.
 
     Attributes:
         positions, gradients: (slots, dim), the gradients those of the target.
@@ -140,7 +140,7 @@ def refresh(kernel, data, rng, reference, position, gradient):  # type: ignore[n
 
 @helper
 def kick(beta, reference, scale, sds, level, scratch, step):  # type: ignore[no-untyped-def]
-    """momentum += step A' (gradient of the tempered density), with A the scale if it is not diagonal, else `sds`."""
+    """Add step A' (gradient of the tempered density) to the momentum; A is the scale, or `sds` if that is diagonal."""
     position, gradient, momentum = scratch.position, scratch.gradient, scratch.momentum
     if scale.factor.shape[0] > 0 or scale.vectors.shape[0] > 0:
         slope, force = scratch.slope, scratch.force
@@ -157,7 +157,7 @@ def kick(beta, reference, scale, sds, level, scratch, step):  # type: ignore[no-
 
 @helper
 def drift(scale, sds, level, scratch, step):  # type: ignore[no-untyped-def]
-    """position += step A momentum."""
+    """Add step A momentum to the position."""
     position, momentum = scratch.position, scratch.momentum
     if scale.factor.shape[0] > 0 or scale.vectors.shape[0] > 0:
         move_along(scale, momentum, step, position, scratch.spare)
@@ -259,8 +259,8 @@ def advance(  # type: ignore[no-untyped-def]
 ):
     """Advance one system by as many scans as `draws` has rows, and write the position at beta = 1 after each there.
 
-    A scale that is not diagonal holds at all levels, instead of the ladder's. With `target` > 0 step sizes adapt to that
-    acceptance, each level's its own, and what warm-up learns from is added up; otherwise they are fixed.
+    A scale that is not diagonal holds at all levels, instead of the ladder's. With `target` > 0 step sizes adapt to
+    that acceptance, each level's its own, and what warm-up learns from is added up; otherwise they are fixed.
     """
     betas, reference, height, sds = ladder.betas, ladder.reference, ladder.height[0], ladder.scales
     position, gradient, momentum = scratch.position, scratch.gradient, scratch.momentum
