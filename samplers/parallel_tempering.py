@@ -11,7 +11,7 @@ from samplers.method import MCMC
 from samplers.pointer import pointer
 from samplers.scale import diagonal_scale
 from samplers.schedule import Lesson, last_lesson
-from samplers.tempered_ladder import between, first_ladder, fitted, improved, log_ratios, pooled
+from samplers.tempered_ladder import REFERENCE_BARRIER, between, first_ladder, fitted, improved, log_ratios, pooled
 from samplers.tempered_replicas import forget, freeze, move_to, replicas_at
 from samplers.tempered_scan import COUNTED, FROZEN, TRIPS, Replicas
 from samplers.tempering import Reference
@@ -20,10 +20,10 @@ from targets.kernel import Matrix, Vector, aligned, compiled
 from targets.options import require
 from targets.target import Target
 
-# Rounds of warm-up, which double; after each the ladder is learned afresh, after the first ones the reference as well,
-# from the last two rounds' draws. The last part is for the step sizes alone.
+# Rounds of warm-up, which double; after each the ladder is learned afresh, after all but the last the reference as
+# well, from the last two rounds' draws. The last part is for the step sizes alone.
 ROUNDS = (0.05, 0.1, 0.2, 0.4, 0.85)
-REFITS = 3  # rounds
+WIDTHS = (4.0, 2.0, 1.0, REFERENCE_BARRIER)  # of the references learned: narrower as more is known
 GIVEN_WIDER = 3.0  # the first reference over a scale that is given
 MOST_LEVELS = 200
 FIRST_STEP = 1.0  # x dim^(-1/4), in units of the scale (Beskos et al. 2013)
@@ -65,7 +65,7 @@ class ParallelTempering(Plain):
         sd = tuning.scale.deviations
         reference = self.first_reference(target, starts, sd if tuning.kept else None)
         ladder = first_ladder(reference, sd, self.levels, min(FIRST_LEAPFROGS, self.max_leapfrogs))
-        tuning.own.update(ladder=ladder, reference=reference, learned=0, refits=REFITS)
+        tuning.own.update(ladder=ladder, reference=reference, learned=0)
         step = math.log(FIRST_STEP * target.dim**-0.25)
         systems = [replicas_at(*start, reference, step) for start in zip(*starts, strict=True)]
         for c, system in enumerate(systems):
@@ -74,11 +74,13 @@ class ParallelTempering(Plain):
         return systems
 
     def first_reference(self, target: Target, starts: Starts, sd: Vector | None) -> Reference:
-        """About the starting points, as wide as was asked for and no narrower than they lie; or by a given scale."""
+        """About the starting points; as wide as was asked for, and no narrower than they lie or a given scale says.
+
+        A scale that is given never narrows it: it may be that of one mode of several.
+        """
         points = starts.positions.reshape(-1, target.dim)
-        if sd is not None:
-            return Reference(points.mean(axis=0), GIVEN_WIDER * sd)
-        return Reference(points.mean(axis=0), np.maximum(self.reference_scale, points.std(axis=0)))
+        width = np.maximum(self.reference_scale, points.std(axis=0))
+        return Reference(points.mean(axis=0), width if sd is None else np.maximum(width, GIVEN_WIDER * sd))
 
     def advance(
         self,
@@ -113,8 +115,8 @@ class ParallelTempering(Plain):
         counts = pooled(systems, ladder, int(systems[0].counts[COUNTED]))
         found, at = improved(ladder, counts, self.levels, float(self.max_leapfrogs))
         tuning.own["learned"] += 1
-        if tuning.own["learned"] <= tuning.own["refits"]:
-            reference = fitted(seen.values, reference)
+        if tuning.own["learned"] <= len(WIDTHS):
+            reference = fitted(seen.values, reference, WIDTHS[tuning.own["learned"] - 1])
             found = found._replace(reference=reference.matrix, height=aligned([reference.log_height]))
         if tuning.kept:
             found = found._replace(scales=aligned(between(found.betas, tuning.scale.deviations, reference.sd)))

@@ -17,7 +17,7 @@ FEWEST = 3  # levels
 LEVELS_A_NAT = 2.0  # intervals for each unit of the barrier: fewest evaluations a round trip, at rejection 1/2
 LEAST_REJECTION = 1e-4  # of an interval, so that the barrier rises everywhere
 PRIOR = 5.0  # draws that the scale known before a round counts as much as (as in `samplers.metric`)
-REFERENCE_BARRIER = 0.5  # what the reference's width may cost; see `fitted`
+REFERENCE_BARRIER = 0.5  # what the width of the last reference may cost; see `fitted`
 PATH_GROWTH, BETTER = 1.5, 1.2  # of the mean trajectory, and how much better longer ones must do
 SHORTEST = 1.1  # mean number of leapfrogs: some trajectories are longer, so that longer ones are tried
 
@@ -75,7 +75,7 @@ def gaussian_barrier(dim: int, log_ratio: float) -> float:
 
 
 def gaussian_betas(levels: int, log_ratio: float) -> Vector:
-    """(levels,) at equal rejection between Gaussians, the target narrower by exp(log_ratio): log precisions are even."""
+    """(levels,) at equal rejection between Gaussians, the target narrower by exp(log_ratio): even log precisions."""
     growth = 2.0 * max(log_ratio, 1e-3)
     betas = np.expm1(growth * np.linspace(0.0, 1.0, levels)) / math.expm1(growth)
     betas[-1] = 1.0
@@ -146,14 +146,14 @@ def mean_leapfrogs(counts: Counts, before: Vector, most: float) -> Vector:
     return np.clip(before * change, min(SHORTEST, most), most)
 
 
-def fitted(values: Values, before: Reference) -> Reference:
+def fitted(values: Values, before: Reference, barrier: float = REFERENCE_BARRIER) -> Reference:
     """A reference about the draws (systems, n, dim) at the target, wider than they are.
 
     A narrow one makes short ladders, and a wide one finds what the draws have not seen. It is as much wider as costs
-    `REFERENCE_BARRIER` on a Gaussian: 1.9 times in one dimension, 1.2 times in ten, hardly in a thousand.
+    that barrier on a Gaussian; 1/2 is 1.9 times in one dimension, 1.2 times in ten, and hardly in a thousand.
     """
     flat = values.reshape(-1, values.shape[2])
-    wider = math.exp(REFERENCE_BARRIER / gaussian_barrier(flat.shape[1], 1.0))
+    wider = math.exp(barrier / gaussian_barrier(flat.shape[1], 1.0))
     sd = flat.std(axis=0)
     return Reference(flat.mean(axis=0), np.where(sd > 0.0, wider * sd, before.sd))
 
