@@ -94,7 +94,7 @@ class ParallelTempering(Plain):
         adapting: bool,
     ) -> None:
         if not (adapting or chain.counts[FROZEN]):
-            freeze(chain)
+            freeze(chain, len(tuning.own["ladder"].betas) - 1, float(tally["log_step"][0]))
         tempered_scan.advance(
             pointer(target.log_density_and_gradient),
             target.data,

@@ -45,9 +45,10 @@ def forget(system: Replicas) -> None:
     system.counts[COUNTED] = system.counts[TRIPS] = 0.0
 
 
-def freeze(system: Replicas) -> None:
-    """End warm-up: take the averaged step sizes, and count anew."""
+def freeze(system: Replicas, top: int, log_step: float) -> None:
+    """End warm-up: take the averaged step sizes, at the target that of all systems, and count anew."""
     system.log_steps[:] = system.log_step_means
+    system.log_steps[top] = log_step
     system.counts[SCANS] = 0.0
     system.counts[FROZEN] = 1.0
     forget(system)

@@ -335,6 +335,7 @@ def advance(  # type: ignore[no-untyped-def]
         evaluations += made_in_row
         for i in range(dim):
             draws[row, i] = positions[slot, i]
-    tally[0].log_step = replicas.log_steps[top]
-    tally[0].log_step_mean = replicas.log_step_means[top]
+    if target > 0.0:
+        tally[0].log_step = replicas.log_steps[top]
+        tally[0].log_step_mean = replicas.log_step_means[top]
     record(tally, replicas.log_densities[int(slots[top])], draws.shape[0], evaluations)
