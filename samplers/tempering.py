@@ -17,7 +17,7 @@ TINY = 1e-16  # nearest to an end of (0, 1)
 
 @helper
 def tempered(beta, log_density, log_reference):  # type: ignore[no-untyped-def]
-    """beta log p + (1 - beta) log reference, for beta > 0; as little finite as log p is."""
+    """Compute beta log p + (1 - beta) log reference, for beta > 0; as little finite as log p is."""
     return beta * log_density + (1.0 - beta) * log_reference
 
 
