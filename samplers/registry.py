@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from samplers.method import MCMC
+from samplers.smc import SMC
 from targets.catalogue import Catalogue, Entry
 
 METHODS = Catalogue(
@@ -34,6 +35,11 @@ METHODS = Catalogue(
             "non-reversible parallel tempering with an adapted ladder, for modes that lie apart",
             ("mcmc",),
         ),
+        "smc": Entry(
+            "samplers.smc:smc",
+            "adaptive tempered sequential Monte Carlo, for several modes; estimates the log normaliser",
+            ("mcmc", "smc"),
+        ),
     },
 )
 
@@ -43,13 +49,13 @@ def names() -> list[str]:
     return METHODS.names()
 
 
-def method(name: str, **options: Any) -> MCMC:
+def method(name: str, **options: Any) -> MCMC | SMC:
     """Make a sampler by name: `method("hmc", target_accept=0.9)`.
 
     Raises:
         UsageError: the name or an option is not accepted; the message says what is.
     """
     made = METHODS.prepare(name, options)
-    sampler: MCMC = made.factory(**made.options)
+    sampler: MCMC | SMC = made.factory(**made.options)
     tags = METHODS.entries[name].tags if name in METHODS.entries else ()
     return replace(sampler, name=name, options=made.options, changed=made.changed, tags=sampler.tags | set(tags))

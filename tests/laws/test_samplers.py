@@ -18,7 +18,8 @@ from samplers.draws import Draws
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
 
-NAMES = samplers.names()
+# Chains; populations have no warm-up and no chain to look at, and laws of their own in tests/samplers/test_smc.py.
+NAMES = [name for name in samplers.names() if "smc" not in samplers.method(name).tags]
 SHORT = {"num_warmup": 60}
 Name = pytest.mark.parametrize("name", NAMES)
 
