@@ -143,7 +143,14 @@ class SMCRun:
 
     def approximation(self) -> Draws | None:
         """The draws of the finished passes, or None before the first. They stay what they are while the run goes on."""
-        return Draws(self.draws, self.target.coordinates, acceptance=self.passes[-1].accept) if self.passes else None
+        if not self.passes:
+            return None
+        accept = np.full(self.draws.shape[:2], self.passes[-1].accept)
+        return Draws(self.draws, self.target.coordinates, {"acceptance_rate": accept})
+
+    def warmup(self) -> Draws | None:
+        """None: what comes before the first pass are no draws from the target."""
+        return None
 
     def diagnostics(self) -> dict[str, float]:
         """Log normaliser with its standard error, and of the last pass mean temperatures and acceptance; R-hat and ESS.
@@ -153,15 +160,11 @@ class SMCRun:
         draws = self.approximation()
         if draws is None:
             return {}
-        r_hat, ess = draws.worst()
         value, error = log_normaliser(self.passes)
-        return {
+        return draws.diagnostics() | {
             "log_normaliser": value,
             "log_normaliser_error": error,
             "temperatures": self.passes[-1].temperatures,
-            "accept": draws.acceptance,
-            "r_hat": r_hat,
-            "ess_min": ess,
         }
 
 
@@ -182,10 +185,8 @@ def first_reference(target: Target, scale: float, initial: Initial, rng: np.rand
         centre = np.mean([target.start(rng) for _ in range(STARTS)], axis=0)
     else:
         centre = np.zeros(target.dim)
-    root = initial.scale()
-    if root is None:
-        return Reference(centre, np.full(target.dim, scale))
-    return Reference(centre, WIDER * (np.sqrt(np.sum(root**2, axis=1)) if root.ndim == 2 else root))
+    given = initial.scale()
+    return Reference(centre, np.full(target.dim, scale) if given is None else WIDER * given.deviations)
 
 
 def combined(passes: list[Pass], rng: np.random.Generator) -> Values:
@@ -234,16 +235,26 @@ class SMC:
         """The name with the options that differ from their defaults."""
         return spec(self.name, {key: self.options[key] for key in self.changed})
 
-    def unfit(self, target: Target) -> str | None:  # noqa: ARG002
-        """None: every target has the density and the gradient that it needs."""
-        return None
+    def unfit(self, target: Target) -> str | None:
+        """Why it cannot run on this target: without a gradient; or None."""
+        return None if target.differentiable else f"{self.name} needs a gradient"
+
+    def starts(self, target: Target) -> int:  # noqa: ARG002
+        """How many points a warm start gives: one a population, whose mean is what is taken of them."""
+        return self.num_chains
 
     def compile(self, target: Target) -> None:
         """Load or compile the loops and the target's kernel."""
         pointer(target.log_density_and_gradient)
         _ = smc_loop.evaluate.compiled, smc_loop.move.compiled, largest_change.compiled
 
-    def start(self, target: Target, seed: int, initial: Initial | None = None) -> SMCRun:
+    def start(
+        self,
+        target: Target,
+        seed: int,
+        initial: Initial | None = None,
+        threads: int = 1,  # noqa: ARG002
+    ) -> SMCRun:
         """A run whose pilot is still to come.
 
         Raises:
