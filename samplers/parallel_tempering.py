@@ -12,8 +12,7 @@ from samplers.pointer import pointer
 from samplers.scale import diagonal_scale
 from samplers.schedule import Lesson, last_lesson
 from samplers.tempered_ladder import REFERENCE_BARRIER, between, first_ladder, fitted, improved, log_ratios, pooled
-from samplers.tempered_replicas import forget, freeze, move_to, replicas_at
-from samplers.tempered_scan import COUNTED, FROZEN, TRIPS, Replicas
+from samplers.tempered_replicas import COUNTED, FROZEN, TRIPS, Replicas, forget, freeze, move_to, replicas_at
 from samplers.tempering import Reference
 from samplers.transition import Plain, Seen, Starts, Tuning
 from targets.kernel import Matrix, Vector, aligned, compiled

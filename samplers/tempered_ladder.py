@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
-from samplers.tempered_scan import FIRST, LONG, SHORT, SLOPE, SQUARED, SQUARED_SLOPE, Ladder, Replicas
+from samplers.tempered_replicas import FIRST, LONG, SHORT, SLOPE, SQUARED, SQUARED_SLOPE, Replicas
+from samplers.tempered_scan import Ladder
 from samplers.tempering import Reference
 from targets.kernel import Matrix, Vector, aligned, zeros
 
@@ -30,7 +31,7 @@ class Counts(NamedTuple):
         rejections: (levels - 1,) mean rejection probability of swaps.
         log_ratios: (levels - 1,) log ratio of normalisers of neighbours.
         moments: (4, levels, dim) means: positions less the centre and their squares, slopes and their squares.
-        jumps: (levels, 4) means; see `samplers.tempered_scan.SHORT`.
+        jumps: (levels, 4) means; see `samplers.tempered_replicas.SHORT`.
     """
 
     n: float

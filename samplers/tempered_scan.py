@@ -15,51 +15,23 @@ from numba import float64, types, void
 from samplers.chain import RNG, STATS, TALLY, metropolis, record
 from samplers.leapfrog import DIVERGENCE, STEP_JITTER, dual_average
 from samplers.scale import SCALE, move_along, pull_back
+from samplers.tempered_replicas import (
+    ADAPTED,
+    COUNTED,
+    DOWNWARDS,
+    FIRST,
+    LONG,
+    REPLICAS,
+    SCANS,
+    SHORT,
+    SLOPE,
+    SQUARED,
+    SQUARED_SLOPE,
+    TRIPS,
+    UPWARDS,
+)
 from samplers.tempering import tempered, tempered_slope
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, helper, loop, zeros
-
-SCANS, COUNTED, TRIPS, ADAPTED, FROZEN = range(5)  # what `counts` holds
-NOWHERE, UPWARDS, DOWNWARDS = 0.0, 1.0, 2.0  # headings: came last from neither end, from the reference, from the target
-FIRST, SQUARED, SLOPE, SQUARED_SLOPE = range(4)  # sums a level, over positions from the centre, and over slopes
-SHORT, LONG = 0, 2  # squared jumps and leapfrogs, of the shorter half of the trajectories and of the longer
-
-
-class Replicas(NamedTuple):
-    """One system: the replicas, one a slot, and what is counted of every level. Only those of the ladder are in use.
-
-    Attributes:
-        positions, gradients: (slots, dim), the gradients those of the target.
-        log_densities, references: (slots,) log density of target and of reference.
-        slots: (levels,) which slot stands at each level: the permutation.
-        headings: (slots,) which end of the ladder each came from last.
-        log_steps, log_step_means, errors, centres: (levels,) dual averaging of the step sizes; see `samplers.chain`.
-        rejections: (levels,) sums of the probability that a swap with the level above is rejected.
-        forwards, backwards: (levels,) sums of Bennett's two means for the pair with the level above; see `bennett`.
-        lowers, uppers: (levels,) sums of `log_ratios` for that pair.
-        sums: (4 levels, dim) first and second moments, of positions less the centre and of slopes, in warm-up.
-        jumps: (levels, 4) see `SHORT`, in warm-up.
-        counts: (5,) scans, scans counted since warm-up last learned, round trips in them, adaptations of step sizes,
-            and whether warm-up is over.
-    """
-
-    positions: Matrix
-    gradients: Matrix
-    log_densities: Vector
-    references: Vector
-    slots: Vector
-    headings: Vector
-    log_steps: Vector
-    log_step_means: Vector
-    errors: Vector
-    centres: Vector
-    rejections: Vector
-    forwards: Vector
-    backwards: Vector
-    lowers: Vector
-    uppers: Vector
-    sums: Matrix
-    jumps: Matrix
-    counts: Vector
 
 
 class Ladder(NamedTuple):
@@ -93,7 +65,6 @@ class Scratch(NamedTuple):
     spare: Vector
 
 
-REPLICAS = types.NamedTuple((MATRIX, MATRIX, *(VECTOR,) * 13, MATRIX, MATRIX, VECTOR), Replicas)
 LADDER = types.NamedTuple((VECTOR, MATRIX, VECTOR, VECTOR, MATRIX, VECTOR), Ladder)
 SCRATCH = types.NamedUniTuple(VECTOR, len(Scratch._fields), Scratch)
 
