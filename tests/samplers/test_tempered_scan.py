@@ -4,8 +4,8 @@ Invariance. From n = 4000 systems that start from exact draws at every level, th
 both parities are proposed, at fixed steps and a ladder of four. Every mean of f(end) - f(start) is then zero; f are x,
 x^2 and |x| at each level and x_k x_k+1 of neighbours: 15. The test alarms beyond five standard errors, falsely once in
 1e5 runs of a target; a shift of 0.15 standard deviations of the difference is found with probability 0.999. The planted
-errors are looked for with four times as many systems, where the quietest of them stands at ten standard errors. A wrong force leaves the law alone, as Metropolis corrects
-it: energies tell it.
+errors are looked for with four times as many systems, where the quietest of them stands at 9.8 standard errors. A wrong
+force leaves the law alone, as Metropolis corrects it: energies tell it.
 """
 
 import inspect
