@@ -29,6 +29,11 @@ METHODS = Catalogue(
             "no-U-turn sampler: multinomial, dual averaging, metric from draws, or from draws and gradients",
             ("mcmc",),
         ),
+        "parallel_tempering": Entry(
+            "samplers.parallel_tempering:parallel_tempering",
+            "non-reversible parallel tempering with an adapted ladder, for modes that lie apart",
+            ("mcmc",),
+        ),
         "smc": Entry(
             "samplers.smc:smc",
             "adaptive tempered sequential Monte Carlo, for several modes; estimates the log normaliser",

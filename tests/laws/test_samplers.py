@@ -191,13 +191,14 @@ def test_exceptions_of_plain_python_come_out(name: str) -> None:
 
 @Name
 def test_starting_points_are_kept_and_shapes_are_checked(name: str, gaussian: targets.Target) -> None:
-    positions = np.arange(20.0).reshape(4, 5) / 10
+    count = samplers.method(name).starts(gaussian)
+    positions = np.arange(5.0 * count).reshape(count, 5) / count
     run = samplers.method(name).start(gaussian, 1, samplers.Initial(positions))
-    assert np.array_equal([chain.position for chain in run.chains], positions)
+    assert np.array_equal(np.reshape([chain[0] for chain in run.chains], (count, 5)), positions)
     for wrong in (samplers.Initial(positions[:2]), samplers.Initial(metric=np.ones(3))):
         with pytest.raises(targets.UsageError, match="not accepted"):
             samplers.method(name).start(gaussian, 1, wrong)
-    far = samplers.method(name).start(gaussian, 1, samplers.Initial(np.full((4, 5), np.inf)))
+    far = samplers.method(name).start(gaussian, 1, samplers.Initial(np.full((count, 5), np.inf)))
     assert far.status is Status.FAILED
     assert far.reason == "no finite log density and gradient at the starting point given for chain 0"
 
@@ -216,7 +217,8 @@ def test_a_given_covariance_is_kept_and_warm_up_is_short(name: str) -> None:
     assert target.truth is not None
     covariance = target.truth.moments.covariance
     cold = warmed(samplers.method(name).start(target, 1))
-    warm = warmed(samplers.method(name).start(target, 1, samplers.Initial(target.truth.draws(4, 1), covariance)))
+    starts = target.truth.draws(samplers.method(name).starts(target), 1)
+    warm = warmed(samplers.method(name).start(target, 1, samplers.Initial(starts, covariance)))
     assert warm.status is Status.RUNNING
     assert warm.work.total < cold.work.total / 3
     assert np.allclose(warm.tuning.scale.covariance, covariance)
