@@ -29,6 +29,16 @@ METHODS = Catalogue(
             "no-U-turn sampler: multinomial, dual averaging, metric from draws, or from draws and gradients",
             ("mcmc",),
         ),
+        "mams": Entry(
+            "samplers.mams:mams",
+            "Metropolis-adjusted microcanonical sampler: trajectories of constant speed, path and metric as in hmc",
+            ("mcmc",),
+        ),
+        "mclmc": Entry(
+            "samplers.mclmc:mclmc",
+            "microcanonical Langevin Monte Carlo, unadjusted: biased by its step size, which the energy error sets",
+            ("mcmc", "unadjusted"),
+        ),
     },
 )
 

@@ -1,0 +1,128 @@
+"""The Metropolis-adjusted microcanonical sampler: HMC whose trajectories move at constant speed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import float64, int64, void
+
+from samplers.chain import CHAIN, RNG, STATS, TALLY, Chain, Stats, Tally, metropolis, record
+from samplers.hmc import HMC
+from samplers.isokinetic import refresh, trajectory
+from samplers.leapfrog import DIVERGENCE, STEP_JITTER, dual_average, steps_of
+from samplers.method import MCMC
+from samplers.pointer import pointer
+from samplers.scale import SCALE
+from samplers.transition import Tuning
+from targets.kernel import DATA, KERNEL, MATRIX, Matrix, compiled, loop
+from targets.options import require
+from targets.target import Target
+
+ONE_DIMENSION = "motion at constant speed has no direction to turn to in one dimension; take hmc or nuts"
+
+
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, SCALE, MATRIX, STATS, float64, float64, int64, float64))
+def advance(  # type: ignore[no-untyped-def]
+    kernel, data, rng, chain, tally, scale, draws, stats, path, jitter, most, target
+):
+    """Advance one chain by as many trajectories as `draws` has rows, and write each end there.
+
+    `path` and `jitter` give the length, at most `most` steps. With `target` > 0 the step size adapts to that acceptance; otherwise it is fixed.
+    """
+    position, gradient = chain.position, chain.gradient
+    proposal, proposal_gradient, velocity = chain.proposal, chain.proposal_gradient, chain.momentum
+    dim = position.shape[0]
+    log_density = tally[0].log_density
+    widest = math.exp(tally[0].log_step)
+    evaluations = 0
+    for row in range(draws.shape[0]):
+        step = widest * (1.0 - STEP_JITTER * rng.random())
+        steps = steps_of(path * (1.0 + jitter * (2.0 * rng.random() - 1.0)), step, most)
+        refresh(rng, velocity, np.inf)
+        for i in range(dim):
+            proposal[i] = position[i]
+            proposal_gradient[i] = gradient[i]
+        end, kinetic, made = trajectory(
+            kernel, data, proposal, proposal_gradient, velocity, scale, step, steps, chain.force, chain.spare
+        )
+        evaluations += made
+        change = end - log_density - kinetic
+        probability = metropolis(change)
+        stats[row].diverging = 0 if -DIVERGENCE < change < np.inf else 1
+        stats[row].acceptance_rate = probability
+        stats[row].step_size = step
+        stats[row].n_steps = made
+        if rng.random() < probability:
+            log_density = end
+            for i in range(dim):
+                position[i] = proposal[i]
+                gradient[i] = proposal_gradient[i]
+        stats[row].lp = log_density
+        for i in range(dim):
+            draws[row, i] = position[i]
+        if target > 0.0:
+            tally[0].adaptations += 1
+            tally[0].error, tally[0].log_step, tally[0].log_step_mean = dual_average(
+                tally[0].error, tally[0].log_step_mean, tally[0].centre, probability, target, tally[0].adaptations
+            )
+            widest = math.exp(tally[0].log_step)
+    record(tally, log_density, draws.shape[0], evaluations)
+
+
+@dataclass(frozen=True)
+class MAMS(HMC):
+    """As HMC, its schedule and its path included, with isokinetic trajectories."""
+
+    reports = ("lp", "acceptance_rate", "step_size", "n_steps", "diverging")
+
+    def unfit(self, target: Target) -> str | None:
+        return ONE_DIMENSION if target.dim == 1 else None
+
+    def compile(self, target: Target) -> None:
+        compiled(target.log_density_and_gradient)
+        _ = advance.compiled
+
+    def advance(
+        self,
+        target: Target,
+        rng: np.random.Generator,
+        chain: Chain,
+        tally: Tally,
+        tuning: Tuning,
+        draws: Matrix,
+        stats: Stats,
+        adapting: bool,
+    ) -> None:
+        advance(
+            pointer(target.log_density_and_gradient),
+            target.data,
+            rng,
+            chain,
+            tally,
+            tuning.scale,
+            draws,
+            stats,
+            tuning.path,
+            self.jitter,
+            tuning.most,
+            self.target_accept if adapting else 0.0,
+        )
+
+
+def mams(
+    *,
+    target_accept: float = 0.9,
+    path: float | None = None,
+    jitter: float = 0.75,
+    max_leapfrogs: int = 1000,
+    num_warmup: int | None = None,
+    num_chains: int = 4,
+) -> MCMC:
+    """MAMS; `path` is the mean length of a trajectory, in units of the adapted scale and of root dim, learned if none."""
+    require(
+        0.0 < target_accept < 1.0, f"mams: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
+    )
+    require(path is None or path > 0.0, f"mams: path={path} is not accepted; it takes a positive length, or none")
+    require(0.0 <= jitter <= 1.0, f"mams: jitter={jitter:g} is not accepted; it lies between 0 and 1")
+    require(max_leapfrogs >= 1, f"mams: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
+    return MCMC("mams", MAMS(target_accept, path, jitter, max_leapfrogs), num_chains, num_warmup)
