@@ -1,4 +1,4 @@
-"""Microcanonical Langevin Monte Carlo, unadjusted."""
+"""Microcanonical Langevin Monte Carlo: isokinetic motion with a noisy direction; unadjusted, its steps bias it."""
 
 import math
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import microcanonical
+from samplers.autocorrelation import autocorrelation_times
 from samplers.chain import Stats, Tally
-from samplers.mams import ONE_DIMENSION
+from samplers.mams import INTEGRATORS, ONE_DIMENSION, check_integrator, quarter_period
 from samplers.method import MCMC
-from samplers.metric import draw_gradient_deviations, standard_deviations
+from samplers.metric import standard_deviations
 from samplers.microcanonical import SQUARES, STEPS, Particle, particle_at
 from samplers.pointer import pointer
 from samplers.transition import Plain, Seen, Starts, Tuning
@@ -18,43 +19,28 @@ from targets.kernel import Matrix, compiled
 from targets.options import require
 from targets.target import Target
 
-import os
-FACTOR = float(os.environ.get("FACTOR", 0.4))
-METRIC = os.environ.get("METRIC", "nutpie")
-EVERY = float(os.environ.get("EVERY", 0.25))
-FIRST_STEP = 0.25
-FIRST_MOST = 1
-MOST = 1000
-AGG = os.environ.get("AGG", "mean")
-CLIP = float(os.environ.get("CLIP", 4.0))
-
-
-def autocorrelation_times(values):
-    """(dim,) integrated autocorrelation times."""
-    chains, n, dim = values.shape
-    centred = values - values.mean(axis=(0, 1))
-    size = 1 << (2 * n - 1).bit_length()
-    f = np.fft.rfft(centred, size, axis=1)
-    acov = np.fft.irfft(np.abs(f) ** 2, size, axis=1)[:, :n].mean(axis=0) / n
-    rho = acov / np.where(acov[0] > 0, acov[0], 1.0)
-    m = n // 2 * 2
-    pairs = rho[0:m:2] + rho[1:m:2]
-    pairs = np.minimum.accumulate(pairs, axis=0)
-    return -1.0 + 2.0 * np.sum(np.where(pairs > 0, pairs, 0.0), axis=0)
+FIRST_STEP, FIRST_LENGTH = 0.25, 1.0  # in units of the scale and root dim
+EVERY = 0.5  # of the decoherence length that a draw is apart from the next; with less a gradient buys hardly more
+FIRST_MOST, MOST = 1, 1000  # steps a draw, in the first window and later
+SHARE = 0.4  # of the mean autocorrelation length, as decoherence length (arXiv:2212.08549)
+ENOUGH = 50  # draws a chain, for an autocorrelation length
+CHANGE = 4.0  # the largest factor by which a window changes the decoherence length
 
 
 @dataclass(frozen=True)
 class MCLMC(Plain):
+    """Draws lie half a decoherence length apart: several steps, where these are short, for one refreshment."""
+
     energy_variance: float
     decoherence: float | None
-    stages: int
+    integrator: str
     reports = ("lp", "acceptance_rate", "step_size", "n_steps", "diverging")
 
     def unfit(self, target: Target) -> str | None:
         return ONE_DIMENSION if target.dim == 1 else None
 
     def usual_warmup(self, kept: bool) -> int:
-        return 200 if kept else 1000
+        return 100 if kept else 400
 
     def compile(self, target: Target) -> None:
         compiled(target.log_density_and_gradient)
@@ -63,17 +49,16 @@ class MCLMC(Plain):
     def begin(
         self, target: Target, rngs: list[np.random.Generator], starts: Starts, counters: Tally, tuning: Tuning
     ) -> list[Particle]:
-        tuning.path = 1.0 if self.decoherence is None else self.decoherence
+        tuning.path = FIRST_LENGTH if self.decoherence is None else self.decoherence
         tuning.most = FIRST_MOST
-        tuning.with_gradients = False
         counters["log_step"] = math.log(FIRST_STEP)
         counters["log_density"] = starts.log_densities[:, 0]
         restart(counters)
-        chains = []
-        for c, rng in enumerate(rngs):
-            u = rng.standard_normal(target.dim)
-            chains.append(particle_at(starts.positions[c, 0], starts.gradients[c, 0], u / np.linalg.norm(u)))
-        return chains
+        velocities = [rng.standard_normal(target.dim) for rng in rngs]
+        return [
+            particle_at(x[0], g[0], u / np.linalg.norm(u))
+            for x, g, u in zip(starts.positions, starts.gradients, velocities, strict=True)
+        ]
 
     def advance(
         self,
@@ -98,38 +83,60 @@ class MCLMC(Plain):
             tuning.path,
             EVERY,
             tuning.most,
-            self.stages,
+            INTEGRATORS[self.integrator],
             self.energy_variance if adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
-        steps = float(np.exp(seen.counters["log_step"].mean()))
-        apart = max(1.0, min(EVERY * tuning.path / steps, tuning.most)) * steps
+        """Learn scale and decoherence length.
+
+        The length is a share of that over which the draws forget each other, averaged over coordinates, but never more
+        than a quarter of the period of the widest direction, which draws of a slow target would exceed without end.
+        """
+        values = seen.values
+        step = math.exp(float(np.mean(seen.counters["log_step"])))
+        apart = step * _steps(tuning, step)
         if not tuning.kept:
-            tuning.scale = standard_deviations(seen.values, tuning.scale)
+            tuning.scale = standard_deviations(values, tuning.scale)
         tuning.most = MOST
-        if self.decoherence is None and seen.values.shape[1] >= 100:
-            times = autocorrelation_times(seen.values) * apart
-            t = times.mean() if AGG == "mean" else times.max() if AGG == "max" else 1 / np.mean(1 / times)
-            new = FACTOR * t
-            tuning.path = float(np.clip(new, tuning.path / CLIP, tuning.path * CLIP))
+        if self.decoherence is None and values.shape[1] >= ENOUGH:
+            length = SHARE * apart * float(np.mean(autocorrelation_times(values)))
+            length = min(length, quarter_period(values, tuning.scale))
+            tuning.path = min(max(length, tuning.path / CHANGE), tuning.path * CHANGE)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        steps = EVERY * tuning.path / math.exp(float(np.mean(counters["log_step"])))
-        return self.stages * min(max(steps, 1.0), float(tuning.most))
+        return INTEGRATORS[self.integrator] * _steps(tuning, math.exp(float(np.mean(counters["log_step"]))))
 
     def says(self, chains: list[Particle], counters: Tally, tuning: Tuning) -> dict[str, float]:  # noqa: ARG002
-        squares, steps = (sum(chain.memory[k] for chain in chains) for k in (SQUARES, STEPS))
-        dim = len(chains[0].position)
-        return {"energy_variance": float(squares / (steps * dim)) if steps else math.nan}
+        """The variance of the energy error, a step and dimension, since warm-up: what the bias hangs on."""
+        squares, steps = (sum(float(chain.memory[k]) for chain in chains) for k in (SQUARES, STEPS))
+        return {"energy_variance": squares / (steps * len(chains[0].position))} if steps else {}
+
+
+def _steps(tuning: Tuning, step: float) -> float:
+    """Steps a draw, about."""
+    return min(max(EVERY * tuning.path / step, 1.0), float(tuning.most))
 
 
 def mclmc(
     *,
     energy_variance: float = 5e-4,
     decoherence: float | None = None,
-    stages: int = 2,
+    integrator: str = "minimal_norm",
     num_warmup: int | None = None,
     num_chains: int = 4,
 ) -> MCMC:
-    return MCMC("mclmc", MCLMC(energy_variance, decoherence, stages), num_chains, num_warmup)
+    """MCLMC; `decoherence`, in units of the adapted scale and root dim, is learned if none.
+
+    `energy_variance`, of the error that a step makes, a dimension, sets the step size and with it the bias.
+    """
+    require(
+        energy_variance > 0.0,
+        f"mclmc: energy_variance={energy_variance:g} is not accepted; it takes a positive number",
+    )
+    require(
+        decoherence is None or decoherence > 0.0,
+        f"mclmc: decoherence={decoherence} is not accepted; it takes a positive length, or none",
+    )
+    check_integrator("mclmc", integrator)
+    return MCMC("mclmc", MCLMC(energy_variance, decoherence, integrator), num_chains, num_warmup)

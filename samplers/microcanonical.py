@@ -7,7 +7,7 @@ import numpy as np
 from numba import float64, int64, types, void
 
 from samplers.chain import RNG, STATS, TALLY, record
-from samplers.isokinetic import kinetic_change, refresh, turn
+from samplers.isokinetic import MINIMAL_NORM, kinetic_change, refresh, turn
 from samplers.leapfrog import DIVERGENCE
 from samplers.scale import SCALE, move_along, pull_back
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Vector, helper, loop, zeros
@@ -32,42 +32,37 @@ class Particle(NamedTuple):
 
 PARTICLE = types.NamedUniTuple(VECTOR, len(Particle._fields), Particle)
 SUM, WEIGHT, LARGEST, SQUARES, STEPS = range(5)
+MEMORY = 5
 
-# Adaptation of the step size (Robnik et al. 2022, arXiv:2212.08549, section on tuning). The squared error of the energy
-# grows as step^6; errors far from the wanted one tell little of it, and weigh little. A step that ended where the
-# density is not finite bounds those to come.
+# Adaptation of the step size (arXiv:2212.08549, section on tuning). The squared error of the energy grows as step^6;
+# errors far from the wanted one tell little of it, and weigh little. Where an error cannot be told, or is too far to
+# tell anything, the step is bounded below what it was.
 REMEMBERED = 150.0  # iterations
-TRUST = 1.5
-REDUCED = 0.8
-
-# First and middle share of a turn in a step of so many evaluations: leapfrog, and the minimal-norm integrator of
-# McLachlan 1995 (Omelyan, Mryglod & Folk 2003), whose error is about a tenth of the leapfrog's at twice its price.
-MINIMAL_NORM = 0.1931833275037836
+TRUST = 1.5  # of a factor e^1.5 in the step
+USELESS = 1e12  # squared error, in units of the wanted one
+LOG_REDUCTION = math.log(0.8)
 
 
 def particle_at(position: Vector, gradient: Vector, velocity: Vector) -> Particle:
     """A chain that stands at `position` (dim,), where the density has `gradient`, and moves with `velocity`."""
-    particle = Particle(*(zeros(len(position)) for _ in Particle._fields[:-1]), zeros(5))
+    particle = Particle(*[zeros(len(position)) for _ in Particle._fields[:-1]], memory=zeros(MEMORY))
     particle.position[:], particle.gradient[:], particle.velocity[:] = position, gradient, velocity
     return particle
 
 
 @helper
-def learn_step(memory, log_step, error, log_reduction):  # type: ignore[no-untyped-def]
-    """The next log step, after one whose squared error was `error` times the wanted; NaN if not finite.
-
-    """
-    if error < np.inf:
+def learn_step(memory, log_step, error):  # type: ignore[no-untyped-def]
+    """The next log step, after one whose squared energy error was `error` times the wanted one, or is not finite."""
+    if error < USELESS:
         log_error = math.log(error + 1e-8)
         weight = math.exp(-0.5 * (log_error / (6.0 * TRUST)) ** 2)
         decay = (REMEMBERED - 1.0) / (REMEMBERED + 1.0)
         memory[SUM] = decay * memory[SUM] + weight * math.exp(log_error - 6.0 * log_step)
         memory[WEIGHT] = decay * memory[WEIGHT] + weight
     else:
-        memory[LARGEST] = log_step + log_reduction
-    if not memory[WEIGHT] > 0.0:
-        return memory[LARGEST]
-    return min(memory[LARGEST], -math.log(memory[SUM] / memory[WEIGHT]) / 6.0)
+        memory[LARGEST] = log_step + LOG_REDUCTION
+    wanted = -math.log(memory[SUM] / memory[WEIGHT]) / 6.0 if memory[WEIGHT] > 0.0 else log_step
+    return min(memory[LARGEST], wanted)
 
 
 @loop(void(KERNEL, DATA, RNG, PARTICLE, TALLY, SCALE, MATRIX, STATS, float64, float64, int64, int64, float64))
@@ -76,10 +71,11 @@ def wander(  # type: ignore[no-untyped-def]
 ):
     """Advance one chain by a stretch of steps for every row of `draws`, and write each end there.
 
-    A stretch is `every` of the decoherence length long, at least one step and at most `most`, and ends in a partial refreshment of the
-    velocity, such that its direction is forgotten over that length. A step has `stages` evaluations: 1 is leapfrog, 2
-    the minimal-norm integrator. A stretch that meets a point without a finite density is taken back, and the velocity
-    is drawn afresh. With `target` > 0 the step size adapts to that variance of the energy error, a step and dimension.
+    A stretch is `every` of the decoherence length long, at least one step and at most `most`. It ends in a partial
+    refreshment of the velocity, such that its direction is forgotten over the decoherence length. A step has `stages`
+    evaluations: 1 is leapfrog, 2 the minimal-norm integrator. A stretch that meets a point without a finite density is
+    taken back, and the velocity is drawn afresh. With `target` > 0 the step size adapts to that variance of the energy
+    error, a step and dimension.
     """
     position, gradient, velocity = chain.position, chain.gradient, chain.velocity
     before, before_gradient, force, spare = chain.before, chain.before_gradient, chain.force, chain.spare
@@ -150,7 +146,7 @@ def wander(  # type: ignore[no-untyped-def]
             draws[row, i] = position[i]
         if target > 0.0:
             tally[0].adaptations += 1
-            tally[0].log_step = learn_step(memory, tally[0].log_step, squares / (steps * dim * target), math.log(REDUCED))
+            tally[0].log_step = learn_step(memory, tally[0].log_step, squares / (steps * dim * target))
             tally[0].log_step_mean = tally[0].log_step
         elif finite:
             memory[SQUARES] += squares
