@@ -20,4 +20,4 @@ def autocorrelation_times(values: Values) -> Vector:
     covariances = np.fft.irfft(np.mean(np.abs(spectrum) ** 2, axis=0), axis=0)[: n // 2 * 2]
     correlations = covariances / np.where(covariances[0] > 0.0, covariances[0], 1.0)
     pairs = np.minimum.accumulate(correlations[::2] + correlations[1::2], axis=0)
-    return np.maximum(1.0, 2.0 * np.sum(np.maximum(pairs, 0.0), axis=0) - 1.0)
+    return np.asarray(np.maximum(1.0, 2.0 * np.sum(np.maximum(pairs, 0.0), axis=0) - 1.0))

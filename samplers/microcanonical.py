@@ -45,7 +45,8 @@ LOG_REDUCTION = math.log(0.8)
 
 def particle_at(position: Vector, gradient: Vector, velocity: Vector) -> Particle:
     """A chain that stands at `position` (dim,), where the density has `gradient`, and moves with `velocity`."""
-    particle = Particle(*[zeros(len(position)) for _ in Particle._fields[:-1]], memory=zeros(MEMORY))
+    vectors = [zeros(len(position)) for _ in range(len(Particle._fields) - 1)]
+    particle = Particle._make([*vectors, zeros(MEMORY)])
     particle.position[:], particle.gradient[:], particle.velocity[:] = position, gradient, velocity
     return particle
 
