@@ -32,12 +32,15 @@ def sample(
     among them.
 
     Raises:
-        UsageError: a name or an option is not accepted.
+        UsageError: a name, an option, or the target is not accepted.
         SamplingError: no starting point was found, or adaptation failed.
     """
     require(num_samples >= 1, f"num_samples={num_samples} is not accepted; it takes 1 or more")
     found = load(target) if isinstance(target, str) else target
-    run = method(name, **options).start(found, seed, initial)
+    sampler = method(name, **options)
+    refused = sampler.unfit(found)
+    require(refused is None, f"{name}: {found.name} is not accepted: {refused}")
+    run = sampler.start(found, seed, initial)
     while run.status is Status.RUNNING and (run.phase is Phase.WARMUP or run.done < num_samples):
         run.advance(SLICE)
     draws = run.approximation()

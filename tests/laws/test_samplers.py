@@ -54,6 +54,9 @@ def gaussian() -> targets.Target:
 def test_moments_agree_with_the_truth(name: str, target: str, options: dict[str, Any]) -> None:
     found = targets.load(target, **options)
     assert found.truth is not None
+    refused = samplers.method(name).unfit(found)
+    if refused:
+        pytest.skip(refused)
     moments = found.truth.moments
     draws = samplers.sample(found, name, num_samples=6000, seed=3)
     assert np.max(draws.r_hat) < 1.02
