@@ -40,33 +40,66 @@ def kinetic_change(delta, cosine, dim):  # type: ignore[no-untyped-def]
 
 
 @helper
-def turn(velocity, force, time):  # type: ignore[no-untyped-def]
-    """Turn the velocity (dim,) in place for a time under a constant force (dim,). The flow is exact (arXiv:2111.02434).
-
-    Its norm is set to one on the way, whatever it was: rounding does not add up.
+def turning(along, squares, norm, time, dim):  # type: ignore[no-untyped-def]
+    """How to turn a velocity u for a time under a force f, from f.u, f.f and u.u; the flow is exact (arXiv:2111.02434).
 
     Returns:
+        a and b of the new velocity a u + b f, whose norm is one, whatever that of u was: rounding does not add up; and
         delta and cosine, as `kinetic_change` takes them.
     """
+    inverse, size = 1.0 / math.sqrt(norm), math.sqrt(squares)
+    delta = time * size / (dim - 1.0)
+    if not size > 0.0:
+        return inverse, 0.0, delta, 0.0
+    cosine = min(1.0, max(-1.0, along * inverse / size))
+    shrunk = math.exp(-delta)
+    rest = 1.0 + cosine + (1.0 - cosine) * shrunk * shrunk
+    if not rest > 0.0:  # straight against an overwhelming force
+        return inverse, 0.0, delta, cosine
+    added = (1.0 - shrunk) * (1.0 + shrunk + cosine * (1.0 - shrunk)) / (rest * size)
+    return 2.0 * shrunk * inverse / rest, added, delta, cosine
+
+
+@helper
+def turn(velocity, force, time):  # type: ignore[no-untyped-def]
+    """Turn the velocity (dim,) in place for a time under a constant force (dim,). Returns delta and cosine."""
     dim = velocity.shape[0]
     along, squares, norm = 0.0, 0.0, 0.0
     for i in range(dim):
         along += force[i] * velocity[i]
         squares += force[i] * force[i]
         norm += velocity[i] * velocity[i]
-    norm = 1.0 / math.sqrt(norm)
-    size = math.sqrt(squares)
-    cosine, delta = 0.0, time * size / (dim - 1.0)
-    kept, added = norm, 0.0
-    if size > 0.0:
-        cosine = min(1.0, max(-1.0, along * norm / size))
-        shrunk = math.exp(-delta)
-        rest = 1.0 + cosine + (1.0 - cosine) * shrunk * shrunk
-        if rest > 0.0:
-            kept = 2.0 * shrunk * norm / rest
-            added = (1.0 - shrunk) * (1.0 + shrunk + cosine * (1.0 - shrunk)) / (rest * size)
+    kept, added, delta, cosine = turning(along, squares, norm, time, dim)
     for i in range(dim):
         velocity[i] = kept * velocity[i] + added * force[i]
+    return delta, cosine
+
+
+@helper
+def glide(scale, gradient, velocity, time, position, length, force, spare):  # type: ignore[no-untyped-def]
+    """Turn the velocity for a time by the force at a gradient, then add length A u to the position; all (dim,).
+
+    Returns:
+        delta and cosine, as `kinetic_change` takes them.
+    """
+    if scale.factor.shape[0] > 0 or scale.vectors.shape[0] > 0:
+        pull_back(scale, gradient, force)
+        delta, cosine = turn(velocity, force, time)
+        move_along(scale, velocity, length, position, spare)
+        return delta, cosine
+    diagonal = scale.diagonal
+    dim = position.shape[0]
+    along, squares, norm = 0.0, 0.0, 0.0
+    for i in range(dim):
+        f = diagonal[i] * gradient[i]
+        along += f * velocity[i]
+        squares += f * f
+        norm += velocity[i] * velocity[i]
+    kept, added, delta, cosine = turning(along, squares, norm, time, dim)
+    for i in range(dim):
+        u = kept * velocity[i] + added * diagonal[i] * gradient[i]
+        velocity[i] = u
+        position[i] += length * diagonal[i] * u
     return delta, cosine
 
 
@@ -101,17 +134,13 @@ def trajectory(kernel, data, position, gradient, velocity, scale, step, steps, s
     dim = position.shape[0]
     length = step * math.sqrt(dim)
     first = 0.5 if stages == 1 else MINIMAL_NORM
-    pull_back(scale, gradient, force)
-    delta, cosine = turn(velocity, force, first * length)
-    kinetic = kinetic_change(delta, cosine, dim)
-    end = 0.0
-    made = 0
+    kinetic, end = 0.0, 0.0
+    made, share = 0, first
     while made < steps * stages and abs(end) < np.inf:
-        move_along(scale, velocity, length / stages, position, spare)
+        delta, cosine = glide(scale, gradient, velocity, share * length, position, length / stages, force, spare)
+        kinetic += kinetic_change(delta, cosine, dim)
         end = kernel(position, gradient, data)
         made += 1
-        pull_back(scale, gradient, force)
-        share = 1.0 - 2.0 * first if made % stages else first if made == steps * stages else 2.0 * first
-        delta, cosine = turn(velocity, force, share * length)
-        kinetic += kinetic_change(delta, cosine, dim)
-    return end, kinetic, made
+        share = 1.0 - 2.0 * first if made % stages else 2.0 * first
+    delta, cosine = glide(scale, gradient, velocity, first * length, position, 0.0, force, spare)
+    return end, kinetic + kinetic_change(delta, cosine, dim), made

@@ -7,9 +7,9 @@ import numpy as np
 from numba import float64, int64, types, void
 
 from samplers.chain import RNG, STATS, TALLY, record
-from samplers.isokinetic import MINIMAL_NORM, kinetic_change, refresh, turn
+from samplers.isokinetic import MINIMAL_NORM, glide, kinetic_change, refresh
 from samplers.leapfrog import DIVERGENCE
-from samplers.scale import SCALE, move_along, pull_back
+from samplers.scale import SCALE
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Vector, helper, loop, zeros
 
 
@@ -97,37 +97,29 @@ def wander(  # type: ignore[no-untyped-def]
             before[i] = position[i]
             before_gradient[i] = gradient[i]
         start = log_density
-        pull_back(scale, gradient, force)
-        delta, cosine = turn(velocity, force, first * length)
+        delta, cosine = glide(scale, gradient, velocity, first * length, position, length / stages, force, spare)
         kinetic = kinetic_change(delta, cosine, dim)
         squares, largest = 0.0, 0.0
         made, k = 0, 0
-        while k < steps:
-            end = 0.0
-            for stage in range(stages):
-                move_along(scale, velocity, length / stages, position, spare)
+        while k < steps and squares < np.inf:
+            end = kernel(position, gradient, data)
+            made += 1
+            if stages == 2 and abs(end) < np.inf:
+                middle = (1.0 - 2.0 * first) * length
+                delta, cosine = glide(scale, gradient, velocity, middle, position, 0.5 * length, force, spare)
+                kinetic += kinetic_change(delta, cosine, dim)
                 end = kernel(position, gradient, data)
                 made += 1
-                if not abs(end) < np.inf:
-                    break
-                pull_back(scale, gradient, force)
-                if stage < stages - 1:
-                    delta, cosine = turn(velocity, force, (1.0 - 2.0 * first) * length)
-                    kinetic += kinetic_change(delta, cosine, dim)
-            if not abs(end) < np.inf:
-                squares = np.inf
-                break
             k += 1
-            share = 1.0 if k == steps else 0.5
-            delta, cosine = turn(velocity, force, first * length / share)
+            # the last turn of a step and the first of the next are one; the energy is looked at between the two
+            share, onward = (1.0, 0.0) if k == steps else (0.5, length / stages)
+            delta, cosine = glide(scale, gradient, velocity, first * length / share, position, onward, force, spare)
             half = kinetic_change(share * delta, cosine, dim)
             error = end - log_density - kinetic - half
             kinetic = kinetic_change(delta, cosine, dim) - half
             log_density = end
-            squares += error * error
+            squares = squares + error * error if abs(error) < np.inf else np.inf
             largest = max(largest, abs(error))
-            if not squares < np.inf:
-                break
         evaluations += made
         finite = squares < np.inf
         if finite:

@@ -111,8 +111,8 @@ PLANTED = {
     "ratio without the change of K": [("end - log_density - kinetic", "end - log_density")],
     "sign of the change of K": [("end - log_density - kinetic", "end - log_density + kinetic")],
     "dim for dim - 1 in K": [("return (dim - 1.0) * (delta", "return dim * (delta")],
-    "sign of the projected gradient": [("max(-1.0, along * norm / size)", "max(-1.0, -along * norm / size)")],
-    "velocity never normalised": [("norm = 1.0 / math.sqrt(norm)", "norm = 1.0")],
+    "sign of the projected gradient": [("max(-1.0, along * inverse / size)", "max(-1.0, -along * inverse / size)")],
+    "velocity never normalised": [("1.0 / math.sqrt(norm)", "1.0")],
     "steps that depend on the state": [("steps = steps_of(", "steps = 1 if position[0] > 0.5 else steps_of(")],
 }
 
