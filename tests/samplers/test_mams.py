@@ -193,7 +193,8 @@ def test_points_without_a_finite_density_are_rejected() -> None:
         return (-0.5 * float(x @ x) if x[0] > 0.0 else -np.inf), -x
 
     target = from_python(half, 2, initial=lambda rng: np.abs(rng.standard_normal(2)))
-    draws = samplers.sample(target, "mams", num_samples=1500, seed=1)
+    options = {"target_accept": 0.5, "max_steps": 20, "num_warmup": 100}
+    draws = samplers.sample(target, "mams", num_samples=1500, seed=1, **options)
     assert np.all(draws.values[:, :, 0] > 0.0)
     assert draws.divergences > 0
     mean, sd = np.sqrt(2 / np.pi), np.sqrt(1 - 2 / np.pi)
