@@ -117,6 +117,8 @@ def test_snippets_of_python_run(page: pathlib.Path, tmp_path: pathlib.Path) -> N
 def test_every_page_runs_what_it_shows() -> None:
     """Guards the two tests above against pages from which nothing is extracted."""
     counts = {page.stem: len(commands(page)) for page in PAGES}
+    snippets = [block for block in blocks(HOUSE / "docs" / "bring-your-own-density.md") if block.language == "python"]
+    assert len(snippets) >= 7
     assert counts["add-a-target"] >= 5
     assert counts["add-a-method"] >= 2
     assert counts["first-run"] >= 3
