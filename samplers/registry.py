@@ -34,6 +34,16 @@ METHODS = Catalogue(
             "non-reversible parallel tempering with an adapted ladder, for modes that lie apart",
             ("mcmc",),
         ),
+        "mams": Entry(
+            "samplers.mams:mams",
+            "Metropolis-adjusted microcanonical sampler: trajectories of constant speed, path and metric as in hmc",
+            ("mcmc",),
+        ),
+        "mclmc": Entry(
+            "samplers.mclmc:mclmc",
+            "microcanonical Langevin Monte Carlo, unadjusted: biased by its step size, which the energy error sets",
+            ("mcmc", "unadjusted"),
+        ),
         "smc": Entry(
             "samplers.smc:smc",
             "adaptive tempered sequential Monte Carlo, for several modes; estimates the log normaliser",

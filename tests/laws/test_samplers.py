@@ -21,6 +21,7 @@ from targets.protocols import Phase, Status
 # Chains; populations have no warm-up and no chain to look at, and laws of their own in tests/samplers/test_smc.py.
 NAMES = [name for name in samplers.names() if "smc" not in samplers.method(name).tags]
 SHORT = {"num_warmup": 60}
+BIAS = 0.02  # relative, of the variances that a method tagged `unadjusted` gives: counted as an error beside the noise
 Name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -55,6 +56,9 @@ def gaussian() -> targets.Target:
 def test_moments_agree_with_the_truth(name: str, target: str, options: dict[str, Any]) -> None:
     found = targets.load(target, **options)
     assert found.truth is not None
+    refused = samplers.method(name).unfit(found)
+    if refused:
+        pytest.skip(refused)
     moments = found.truth.moments
     draws = samplers.sample(found, name, num_samples=6000, seed=3)
     assert np.max(draws.r_hat) < 1.02
@@ -62,8 +66,9 @@ def test_moments_agree_with_the_truth(name: str, target: str, options: dict[str,
     assert np.min([draws.ess_bulk, squares.ess_bulk]) > 400
     z = (draws.mean - moments.mean) / np.sqrt(moments.variance / draws.ess_bulk)
     assert np.max(np.abs(z)) < 5
-    z = (squares.mean - moments.variance) / np.sqrt(moments.variance_of_centred_square / squares.ess_bulk)
-    assert np.max(np.abs(z)) < 5
+    bias = BIAS * moments.variance if "unadjusted" in samplers.method(name).tags else 0.0
+    error = np.sqrt(moments.variance_of_centred_square / squares.ess_bulk + bias**2)
+    assert np.max(np.abs(squares.mean - moments.variance) / error) < 5
 
 
 @Name
