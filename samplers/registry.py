@@ -29,6 +29,16 @@ METHODS = Catalogue(
             "no-U-turn sampler: multinomial, dual averaging, metric from draws, or from draws and gradients",
             ("mcmc",),
         ),
+        "sgld": Entry(
+            "samplers.sgld:sgld",
+            "stochastic-gradient Langevin dynamics: mini-batches of rows, control variates, scale found at the mode",
+            ("mcmc", "unadjusted", "mini-batch"),
+        ),
+        "sghmc": Entry(
+            "samplers.sgld:sghmc",
+            "stochastic-gradient Hamiltonian Monte Carlo: the same with momentum and friction",
+            ("mcmc", "unadjusted", "mini-batch"),
+        ),
     },
 )
 
