@@ -7,9 +7,12 @@ With m blocks the gradient is estimated by
 where the corrections sum to zero. Each block comes up once an epoch, so that the mean over an epoch is the gradient
 itself whatever the sizes of the blocks: the weight is m, which is n / B where blocks of B rows tile the n rows.
 
-A control variate (Baker, Fearnhead, Fox & Nemeth 2019, eq. 6) is the gradient at an anchor near the mode: correction_k =
-grad likelihood(all)(anchor) - m grad likelihood(block k)(anchor). It costs one pass over the rows, since blocks stay what
-they are, and the noise that is left shrinks with the distance from the anchor.
+A control variate (Baker, Fearnhead, Fox & Nemeth 2019, eq. 6) is the gradient at an anchor near the mode:
+
+    correction_k = grad likelihood(all)(anchor) - m grad likelihood(block k)(anchor)
+
+It costs one pass over the rows, since blocks stay what they are. The noise that is left shrinks with the distance
+from the anchor.
 """
 
 from dataclasses import dataclass, field

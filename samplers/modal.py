@@ -5,6 +5,7 @@ whole density is all but round, and a handful of passes lead to its mode.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -81,14 +82,14 @@ def climb(surface: Surface, start: Vector, scale: Scale) -> Vector:
     """(dim,) the end of a quasi-Newton search (L-BFGS), in units of the scale, from `start` (dim,)."""
     from scipy.optimize import minimize
 
-    def downhill(z: Vector) -> tuple[float, Vector]:
+    def downhill(z: Any) -> tuple[float, Any]:
         value, gradient = surface(start + scale.times(z))
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
             return 1e300, np.zeros_like(z)
         return -value, -scale.transposed(gradient)
 
-    options = {"gtol": NEAR, "ftol": 0.0, "maxfun": LONGEST}
-    found = minimize(downhill, np.zeros_like(start), jac=True, method="L-BFGS-B", options=options)
+    options: Any = {"gtol": NEAR, "ftol": 0.0, "maxfun": LONGEST}
+    found: Any = minimize(downhill, np.zeros(len(start)), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(start + scale.times(found.x))
 
 
@@ -96,7 +97,7 @@ def curvature(surface: Surface, x: Vector, guess: Scale, rng: np.random.Generato
     """The scale of the Gaussian with the surface's curvature at x (dim,); None where it curves upwards.
 
     Differences are as wide as the guess says, along coordinates, or beyond `DENSE` along random signs, whose products
-    with the curvature along them have its diagonal as their mean (Hutchinson's estimate; Bekas, Kokiopoulou & Saad 2007).
+    with the curvature along them have its diagonal as their mean (Bekas, Kokiopoulou & Saad 2007, after Hutchinson).
     """
     dim, widths = len(x), WIDTH * guess.deviations
     if dim > DENSE:

@@ -10,7 +10,7 @@ from targets.protocols import Phase, Status
 from targets.registry import load
 from targets.target import Target
 
-SLICE = 10_000  # evaluations between two looks at the number of draws
+SLICE = 1  # evaluation between two looks at the number of draws; chains advance by whole rounds all the same
 
 
 class SamplingError(RuntimeError):

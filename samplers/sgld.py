@@ -16,14 +16,27 @@ from samplers.stochastic import Walker, walker_at
 from samplers.transition import Plain, Seen, Starts, Tuning
 from samplers.warmup import restart
 from targets.kernel import Matrix, compiled
-from targets.options import require
-from targets.target import Target
+from targets.options import UsageError, require
+from targets.target import Rows, Target
 
 WARMUP, WARMUP_PLAIN = 100, 400  # draws, with control variates and without
 LANGEVIN_STEP, HAMILTONIAN_STEP = 0.1, 0.2  # in units of the scale
 EPOCH_TIME = 0.5  # in an epoch at most, without control variates: noise that cancels within an epoch is not seen
 SLACK = 100.0  # draws over which a decaying step size stays about the first
 LEAST_BATCH, ROWS_A_COORDINATE = 64, 4  # in a block: then the noise of a control variate is below that of the dynamics
+
+NO_ROWS = "its log density is not given as a prior and a sum over rows of data"
+
+
+def rows_of(target: Target) -> Rows:
+    """The prior and the likelihood of a target.
+
+    Raises:
+        UsageError: it does not give them apart.
+    """
+    if target.rows is None:
+        raise UsageError(f"{target.name} is not accepted: {NO_ROWS}")
+    return target.rows
 
 
 @dataclass(frozen=True)
@@ -43,9 +56,7 @@ class StochasticGradient(Plain):
     reports = ("step_size", "n_steps", "diverging")
 
     def unfit(self, target: Target) -> str | None:
-        if target.rows is None:
-            return "its log density is not given as a prior and a sum over rows of data"
-        return None
+        return NO_ROWS if target.rows is None else None
 
     def usual_warmup(self, kept: bool) -> int:  # noqa: ARG002
         return WARMUP if self.control_variates else WARMUP_PLAIN
@@ -54,8 +65,8 @@ class StochasticGradient(Plain):
         return last_lesson(length)  # chains travel to the mode, and there is nothing to learn from their draws
 
     def compile(self, target: Target) -> None:
-        assert target.rows is not None
-        for kernel in (target.log_density_and_gradient, target.rows.prior, target.rows.likelihood):
+        rows = rows_of(target)
+        for kernel in (target.log_density_and_gradient, rows.prior, rows.likelihood):
             compiled(kernel)
         _ = stochastic.advance.compiled
 
@@ -63,13 +74,13 @@ class StochasticGradient(Plain):
         self, target: Target, rngs: list[np.random.Generator], starts: Starts, counters: Tally, tuning: Tuning
     ) -> list[Walker]:
         """Shuffle a copy of the rows, find the mode and the scale there, and fix step size and stride."""
-        assert target.rows is not None
+        rows = rows_of(target)
         blocks = shuffled(target, rngs[0], self.rows_a_block(target))
-        mode = find_mode(target.rows, blocks.data, starts.positions[0, 0], tuning.scale, tuning.kept, rngs[0])
+        mode = find_mode(rows, blocks.data, starts.positions[0, 0], tuning.scale, tuning.kept, rngs[0])
         counters["rows"] = counters["evaluations"] * len(blocks.data)  # where chains could start was asked of all rows
         counters["rows"][0] += mode.rows
         if self.control_variates:
-            blocks = anchored(target.rows, blocks, mode.position)
+            blocks = anchored(rows, blocks, mode.position)
             counters["rows"][0] += len(blocks.data)
         counters["evaluations"] = counters["rows"] // len(blocks.data)
         tuning.scale = mode.scale
@@ -91,11 +102,10 @@ class StochasticGradient(Plain):
         stats: Stats,
         adapting: bool,
     ) -> None:
-        assert target.rows is not None
-        blocks = tuning.own["blocks"]
+        rows, blocks = rows_of(target), tuning.own["blocks"]
         stochastic.advance(
-            pointer(target.rows.prior),
-            pointer(target.rows.likelihood),
+            pointer(rows.prior),
+            pointer(rows.likelihood),
             blocks.data,
             blocks.bounds,
             blocks.corrections,
@@ -117,7 +127,7 @@ class StochasticGradient(Plain):
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         steps = tuning.own["stride"] / math.exp(float(np.mean(counters["log_step"])))
-        return max(1.0, steps) / float(tuning.own["blocks"].count)
+        return float(max(1.0, steps) / tuning.own["blocks"].count)
 
     def rows_a_block(self, target: Target) -> int:
         return self.batch_size or max(LEAST_BATCH, ROWS_A_COORDINATE * target.dim)
@@ -165,9 +175,10 @@ def sghmc(
     num_warmup: int | None = None,
     num_chains: int = 4,
 ) -> MCMC:
-    """Stochastic-gradient Hamiltonian Monte Carlo (Chen, Fox & Guestrin 2014): eta = step_size^2, alpha = friction step_size.
+    """Stochastic-gradient Hamiltonian Monte Carlo (Chen, Fox & Guestrin 2014), with control variates as `sgld`.
 
-    A friction of 2 is critical where the scale fits.
+    In their eq. 15 eta is step_size^2 and alpha is friction x step_size. A friction of 2 is critical where the scale
+    fits.
     """
     require(friction > 0.0, f"sghmc: friction={friction:g} is not accepted; it takes a positive number")
     dynamics = _dynamics("sghmc", batch_size, step_size, friction, control_variates, stride, decay)
@@ -189,7 +200,8 @@ def _dynamics(
     )
     for option, value in (("step_size", step_size), ("stride", stride)):
         require(
-            value is None or value > 0.0, f"{name}: {option}={value} is not accepted; it takes a positive number, or none"
+            value is None or value > 0.0,
+            f"{name}: {option}={value} is not accepted; it takes a positive number, or none",
         )
     require(0.0 <= decay < 1.0, f"{name}: decay={decay:g} is not accepted; it lies between 0 and 1")
     return StochasticGradient(batch_size, step_size, friction, control_variates, stride, decay)

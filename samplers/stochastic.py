@@ -6,8 +6,8 @@ With A the scale, g the estimated gradient, eta the squared step and alpha the f
     v <- (1 - alpha) v + eta A' g + sqrt(2 alpha eta) z,   z ~ N(0, I);   x <- x + A v
 
 At alpha = 1 nothing of v is left from one step to the next, and this is stochastic-gradient Langevin dynamics of step
-size 2 eta (Welling & Teh 2011, eq. 4), draw for draw. There is no Metropolis test. On a Gaussian of unit variance and with
-exact gradients the variance is 1 / (1 - eta / (4 - 2 alpha)).
+size 2 eta (Welling & Teh 2011, eq. 4), draw for draw. There is no Metropolis test. On a Gaussian of unit variance and
+with exact gradients the variance is 1 / (1 - eta / (4 - 2 alpha)).
 """
 
 import math
@@ -45,8 +45,9 @@ WALKER = types.NamedUniTuple(VECTOR, len(Walker._fields), Walker)
 
 def walker_at(position: Vector, blocks: int) -> Walker:
     """A chain at rest at `position` (dim,), with an epoch of so many blocks still to be ordered."""
-    vectors = [zeros(len(position)) for _ in range(5)]
-    return Walker(aligned(position), *vectors, aligned(np.arange(blocks)), aligned([blocks]))
+    velocity, gradient, share, force, spare = (zeros(len(position)) for _ in range(5))
+    order = aligned(np.arange(blocks))
+    return Walker(aligned(position), velocity, gradient, share, force, spare, order, aligned([blocks]))
 
 
 @loop(
@@ -61,10 +62,10 @@ def advance(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Advance one chain until `draws` (k, dim) is full, and count the rows that were read.
 
-    `friction` zero stands for Langevin dynamics, with eta half the step size. Otherwise eta is the squared step size and
-    alpha friction times step size, at most one. Draws are `stride` apart in units of the step size. If `decaying`, draw
-    t since warm-up has the first step size times (1 + t / slack)^-decay, the same for all its steps, and so many more of
-    them: draws are even in time, and their mean weighs steps by size (Welling & Teh 2011, section 4).
+    `friction` zero stands for Langevin dynamics, with eta half the step size. Otherwise eta is the squared step size
+    and alpha friction times step size, at most one. Draws are `stride` apart in units of the step size. If `decaying`,
+    draw t since warm-up has the first step size times (1 + t / slack)^-decay, the same for all its steps, and so many
+    more of them: draws are even in time, and their mean weighs steps by size (Welling & Teh 2011, section 4).
     """
     position, velocity, gradient, share = walker.position, walker.velocity, walker.gradient, walker.share
     order, place = walker.order, walker.place
@@ -77,7 +78,7 @@ def advance(  # type: ignore[no-untyped-def]
             tally[0].log_step = tally[0].centre - decay * math.log1p(tally[0].adaptations / slack)
             tally[0].adaptations += 1
         step = math.exp(tally[0].log_step)
-        steps = max(1, int(math.ceil(stride / step - 1e-6)))
+        steps = max(1, math.ceil(stride / step - 1e-6))
         eta, alpha = 0.5 * step, 1.0
         if friction > 0.0:
             eta, alpha = step * step, min(1.0, friction * step)
