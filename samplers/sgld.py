@@ -19,7 +19,7 @@ from targets.kernel import Matrix, compiled
 from targets.options import UsageError, require
 from targets.target import Rows, Target
 
-WARMUP, WARMUP_PLAIN = 100, 400  # draws, with control variates and without
+WARMUP = 40  # draws, for which a chain loses half a nat of its distance from the mode or more, one after the other
 LANGEVIN_STEP, HAMILTONIAN_STEP = 0.1, 0.2  # in units of the scale
 EPOCH_TIME = 0.5  # in an epoch at most, without control variates: noise that cancels within an epoch is not seen
 SLACK = 100.0  # draws over which a decaying step size stays about the first
@@ -59,7 +59,7 @@ class StochasticGradient(Plain):
         return NO_ROWS if target.rows is None else None
 
     def usual_warmup(self, kept: bool) -> int:  # noqa: ARG002
-        return WARMUP if self.control_variates else WARMUP_PLAIN
+        return WARMUP
 
     def schedule(self, length: int, kept: bool) -> list[Lesson]:  # noqa: ARG002
         return last_lesson(length)  # chains travel to the mode, and there is nothing to learn from their draws
@@ -115,7 +115,7 @@ class StochasticGradient(Plain):
             tuning.scale,
             draws,
             stats,
-            tuning.own["stride"],
+            max(1.0, tuning.own["stride"]) if adapting else tuning.own["stride"],
             self.friction,
             self.decay,
             SLACK,
@@ -126,7 +126,7 @@ class StochasticGradient(Plain):
         """Nothing: scale and step size were found at the mode."""
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        steps = tuning.own["stride"] / math.exp(float(np.mean(counters["log_step"])))
+        steps = max(1.0, tuning.own["stride"]) / math.exp(float(np.mean(counters["log_step"])))
         return float(max(1.0, steps) / tuning.own["blocks"].count)
 
     def rows_a_block(self, target: Target) -> int:

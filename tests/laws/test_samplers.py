@@ -41,7 +41,7 @@ def fit(request: pytest.FixtureRequest) -> None:
     """Skip what does not run on a density alone; such samplers have laws of their own."""
     name = request.node.callspec.params["name"]
     reason = samplers.method(name).unfit(targets.load("correlated_gaussian"))
-    if reason and request.node.originalname != "test_options_are_checked":
+    if reason and request.function is not test_options_are_checked:
         pytest.skip(f"{name} does not run here: {reason}")
 
 
