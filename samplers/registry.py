@@ -49,6 +49,16 @@ METHODS = Catalogue(
             "adaptive tempered sequential Monte Carlo, for several modes; estimates the log normaliser",
             ("mcmc", "smc"),
         ),
+        "sgld": Entry(
+            "samplers.sgld:sgld",
+            "stochastic-gradient Langevin dynamics: mini-batches of rows, control variates, scale found at the mode",
+            ("mcmc", "unadjusted", "mini-batch"),
+        ),
+        "sghmc": Entry(
+            "samplers.sgld:sghmc",
+            "stochastic-gradient Hamiltonian Monte Carlo: the same with momentum and friction",
+            ("mcmc", "unadjusted", "mini-batch"),
+        ),
     },
 )
 

@@ -27,7 +27,14 @@ for name in methods:
     print(name, run.work.total, run.approximation().mean.tobytes().hex())
 """
 
-METHODS = ["hmc[num_warmup=40]", "random_walk[num_warmup=40]", "advi_meanfield", "advi_fullrank", "forward_kl_fullrank"]
+METHODS = [
+    "hmc[num_warmup=40]",
+    "sghmc",
+    "random_walk[num_warmup=40]",
+    "advi_meanfield",
+    "advi_fullrank",
+    "forward_kl_fullrank",
+]
 
 
 @pytest.mark.parametrize(
