@@ -8,8 +8,8 @@ from numba import boolean, types, void
 
 from samplers.chain import RNG, STATS, TALLY, record
 from samplers.gradient_free import height
-from samplers.scale import SCALE, Scale, move_along
-from targets.kernel import DATA, DENSITY, KERNEL, MATRIX, VECTOR, Vector, aligned, loop, zeros
+from samplers.scale import SCALE, move_along
+from targets.kernel import DATA, DENSITY, KERNEL, MATRIX, VECTOR, Vector, helper, loop, zeros
 
 SHRINKS = 200  # after which a bracket is a point, whatever the density
 
@@ -34,25 +34,49 @@ class Orbit(NamedTuple):
 ORBIT = types.NamedUniTuple(VECTOR, len(Orbit._fields), Orbit)
 
 
-def orbit(position: Vector, mean: Vector, scale: Scale) -> Orbit:
-    """A chain that moves `position` (dim,) itself, under the Gaussian of that mean and scale."""
-    z = aligned(scale.solve((position - mean)[None])[0])
-    return Orbit(position, z, *(zeros(len(position)) for _ in Orbit._fields[2:]))
+def orbit(position: Vector) -> Orbit:
+    """A chain that moves `position` (dim,) itself."""
+    return Orbit(position, *(zeros(len(position)) for _ in Orbit._fields[1:]))
+
+
+@helper
+def measure(scale, mean, x, z):  # type: ignore[no-untyped-def]
+    """Write A^-1 (x - mean) into z; all (dim,)."""
+    dim = x.shape[0]
+    if scale.factor.shape[0] > 0:
+        for i in range(dim):
+            rest = x[i] - mean[i]
+            for j in range(i):
+                rest -= scale.factor[i, j] * z[j]
+            z[i] = rest / scale.factor[i, i]
+    else:
+        for i in range(dim):
+            z[i] = (x[i] - mean[i]) / scale.diagonal[i]
+        for k in range(scale.vectors.shape[0]):
+            along = 0.0
+            for i in range(dim):
+                along += scale.vectors[k, i] * z[i]
+            along *= scale.stretches[k] / (1.0 + scale.stretches[k])
+            for i in range(dim):
+                z[i] -= along * scale.vectors[k, i]
 
 
 @loop(void(DENSITY, KERNEL, boolean, DATA, RNG, ORBIT, TALLY, VECTOR, SCALE, MATRIX, STATS))
-def ellipses(log_density, kernel, gradient_free, data, rng, chain, tally, mean, scale, draws, stats):  # type: ignore[no-untyped-def]
+def ellipses(  # type: ignore[no-untyped-def]
+    log_density, kernel, gradient_free, data, rng, chain, tally, mean, scale, draws, stats
+):
     """Advance one chain by a slice on an ellipse for every row of `draws` (Murray, Adams & MacKay 2010, figure 2).
 
     The ellipse m + (x - m) cos + A z' sin runs through the state x and a draw m + A z' of the Gaussian N(m, A A'). Its
     points are equally likely under that, given the ellipse, so the slice is one of log p - log N alone: up to a constant
-    log p + |z|^2 / 2 in units of the Gaussian, which takes no solution of a linear system.
+    log p + |z|^2 / 2 in units of the Gaussian, and no linear system is solved on the way.
     """
     position, proposal, gradient = chain.position, chain.proposal, chain.gradient
     z, other, shift = chain.z, chain.other, chain.shift
     dim = position.shape[0]
     here = tally[0].log_density
     evaluations = 0
+    measure(scale, mean, position, z)
     for row in range(draws.shape[0]):
         own, cross, others = 0.0, 0.0, 0.0
         for i in range(dim):

@@ -25,8 +25,8 @@ NO_PRIOR = "needs a Gaussian prior over all coordinates, which {} does not decla
 class Elliptical(GradientFree):
     """Ellipses under N(m, A A'), with m = `tuning.own["mean"]` (dim,) and A the scale.
 
-    They are the prior's, or `fitted` to the draws of all chains over the windows of a warm-up of ordinary slices: ellipses
-    under a poor Gaussian hardly move, and so would find no better one.
+    They are the prior's, or `fitted` to the draws of all chains over the windows of a warm-up of ordinary slices:
+    ellipses under a poor Gaussian hardly move, and so would find no better one.
     """
 
     fitted: bool
@@ -69,9 +69,8 @@ class Elliptical(GradientFree):
         if self.fitted and adapting:
             self.learner.advance(target, rng, chain, tally, tuning, draws, stats, adapting)
             return
-        mean, scale = tuning.own["mean"], tuning.scale
-        moving = orbit(chain.position, mean, scale)
-        ellipses(*self.sources(target), target.data, rng, moving, tally, mean, scale, draws, stats)
+        gaussian = tuning.own["mean"], tuning.scale
+        ellipses(*self.sources(target), target.data, rng, orbit(chain.position), tally, *gaussian, draws, stats)
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         """Fit the Gaussian to the draws of all chains; of a scale that is kept, the mean alone."""
