@@ -21,7 +21,18 @@ SLICE_SECONDS = 0.1  # about how long one call of `advance` may take, so that ca
 FIRST_CHECKPOINT = 64  # evaluations
 CHECKPOINT_RATIO = math.sqrt(2.0)
 IDLE_CALLS = 100  # calls of `advance` without any evaluation after which a run is taken for stuck
-DIAGNOSTICS = ("divergences", "r_hat", "ess_min", "k_hat", "elbo", "log_normaliser")
+DIAGNOSTICS = (  # those with a column of their own
+    "divergences",
+    "r_hat",
+    "ess_min",
+    "ess_square_min",
+    "e_bfmi",
+    "tree_depth",
+    "round_trips",
+    "k_hat",
+    "elbo",
+    "log_normaliser",
+)
 
 Columns = dict[str, list[Any]]
 
@@ -263,8 +274,9 @@ def _costs(outcome: Outcome) -> dict[str, Any]:
 
 
 def _diagnostics(outcome: Outcome, columns: Columns) -> dict[str, Any]:
-    """What the run says of itself; the bound that its last approximation has, where it reports none."""
-    said = {name: value for name, value in outcome.diagnostics.items() if name in DIAGNOSTICS}
+    """What the run says of itself, whole and by column; the bound of its last approximation, where it reports none."""
+    said: dict[str, Any] = {name: value for name, value in outcome.diagnostics.items() if name in DIAGNOSTICS}
+    said["diagnostics"] = dict(outcome.diagnostics)
     if "divergences" in said:
         said["divergences"] = int(said["divergences"])
     if "elbo" not in said and columns["elbo"]:

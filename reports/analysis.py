@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.records import METRICS, Metric
-from reports.runs import ESS_ALARM, K_HAT_ALARM, R_HAT_ALARM, Axis, Entry, Ledger, median, number
+from reports.runs import E_BFMI_ALARM, ESS_ALARM, K_HAT_ALARM, R_HAT_ALARM, Axis, Entry, Ledger, median, number
 from reports.statistics import (
     Crossover,
     Interval,
@@ -74,9 +74,12 @@ class Alarm:
 
 
 def matches(methods: Mapping[str, Entry], metric: Metric, axis: Axis, ledger: Ledger) -> list[Match]:
-    """For every VI method the sampler that overtakes it first; where none does, the one with the lowest final error."""
+    """For every VI method the sampler that overtakes it first; where none does, the one with the lowest final error.
+
+    Unadjusted samplers take no part.
+    """
     competing = {name: entry.traces(metric, axis, ledger) for name, entry in methods.items() if entry.runs}
-    samplers = [entry for name, entry in methods.items() if name in competing and entry.kind == "mcmc"]
+    samplers = [methods[name] for name in competing if methods[name].kind == "mcmc" and not methods[name].unadjusted]
     ends = {entry.method: _end(competing[entry.method]) for entry in samplers}
 
     def meet(vi: Entry, mcmc: Entry, interval: bool) -> Crossover:
@@ -134,9 +137,10 @@ def alarms(methods: Mapping[str, Entry]) -> list[Alarm]:
             if worst > limit:
                 shown = f"{worst:.0f}" if name == "divergences" else f"{worst:.2f}"
                 found.append(Alarm(entry.method, name, shown))
-        least = min((number(cell["ess_min"], math.inf) for cell in cells), default=math.inf)
-        if least < ESS_ALARM:
-            found.append(Alarm(entry.method, "ess_min", f"{least:.0f}"))
+        for name, limit, digits in (("ess_min", ESS_ALARM, 0), ("e_bfmi", E_BFMI_ALARM, 2)):
+            least = min((number(cell[name], math.inf) for cell in cells), default=math.inf)
+            if least < limit:
+                found.append(Alarm(entry.method, name, f"{least:.{digits}f}"))
         failed = sum(cell["status"] == "failed" for cell in cells)
         if failed:
             found.append(Alarm(entry.method, "failed", f"{failed} of {len(cells)}"))
@@ -174,7 +178,7 @@ def _best(methods: Mapping[str, Entry], metric: Metric, kind: str) -> Entry | No
     ends = [
         (_end(entry.traces(metric, "seconds", Ledger())), name)
         for name, entry in methods.items()
-        if entry.kind == kind and entry.runs
+        if entry.kind == kind and entry.runs and not entry.unadjusted
     ]
     finite = [end for end in ends if math.isfinite(end[0])]
     return methods[min(finite)[1]] if finite else None

@@ -60,7 +60,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    from reports import drawn, rows, runs
+    from reports import drawn, efficiency, rows, runs
 
     results = runs.read(cells, curves)
     looks = _looks(results)
@@ -77,6 +77,8 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
         rows.page(results),
         digest=digest,
         problems=problems,
+        level=efficiency.LEVEL,
+        unadjusted={name for name, look in looks.items() if "unadjusted" in look},
         colour={
             name: f"{look['kind']}-{look['index']}{' warm' if look['warm'] else ''}" for name, look in looks.items()
         },
@@ -94,6 +96,7 @@ def _looks(results: "Results") -> dict[str, dict[str, Any]]:
     entries = {name: entry for methods in results.entries.values() for name, entry in methods.items()}
     for name, entry in sorted(entries.items()):
         looks[name] = {"kind": entry.kind, "index": seen[entry.kind], "warm": entry.warm_start}
+        looks[name] |= {"unadjusted": True} if entry.unadjusted else {}
         seen[entry.kind] += 1
     return looks
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reports import analysis
+from reports import analysis, efficiency
 from reports.analysis import Alarm, Answer
 from reports.records import METRICS
 from reports.runs import (
+    E_BFMI_ALARM,
     ESS_ALARM,
     ESS_LIMIT,
     K_HAT_ALARM,
@@ -23,7 +24,7 @@ from reports.runs import (
     text,
 )
 from reports.statistics import Interval, Outcome
-from reports.wording import bracket, count, duration, sentence, significant
+from reports.wording import bracket, count, duration, ranges, sentence, significant, sortable
 
 ROUNDING = 1e-9
 
@@ -41,6 +42,10 @@ def page(results: Results) -> dict[str, Any]:
     answers = {name: _answers(name, methods) for name, methods in results.entries.items()}
     targets = [_target(name, methods, answers[name]) for name, methods in results.entries.items()]
     metrics = results.metrics
+    costs = {name: efficiency.costs(methods) for name, methods in results.entries.items()}
+    for target, methods in zip(targets, results.entries.values(), strict=True):
+        target["efficiency"] = efficiency.sampling(methods)
+        target["accuracy"] = efficiency.accuracy(methods, costs[target["name"]])
     status = [text(cell["status"]) for cell in results.cells]
     return {
         "totals": {
@@ -54,6 +59,8 @@ def page(results: Results) -> dict[str, Any]:
         },
         "tally": _tally([row for rows in answers.values() for row in rows]),
         "targets": targets,
+        "accuracy": efficiency.overall(results, costs),
+        "figures": efficiency.GROUPS,
         "failures": [
             {"target": target["name"], "anchor": target["anchor"], **failure}
             for target in targets
@@ -84,7 +91,7 @@ def _target(name: str, methods: Mapping[str, Entry], answers: list[Answer]) -> d
         "sentences": [_sentence(answer) for answer in answers],
         "chips": _chips(analysis.alarms(methods)),
         "ledger": [_ledger(entry) for entry in methods.values() if entry.runs],
-        "failures": [failure for entry in methods.values() for failure in _failures(entry)],
+        "failures": [{"method": entry.method, "text": line} for entry in methods.values() for line in entry.complaints],
     }
 
 
@@ -107,17 +114,17 @@ def _row(answer: Answer) -> dict[str, Any]:
         "formula": answer.metric.formula,
         "vi": answer.vi,
         "floor": _value(answer.floor, answer.noise),
-        "floor_sort": _sort(answer.floor.value),
+        "floor_sort": sortable(answer.floor.value),
         "settled": duration(answer.settled.value) if answer.vi else "",
-        "settled_sort": _sort(answer.settled.value),
+        "settled_sort": sortable(answer.settled.value),
         "verdict": _VERDICTS.get(outcome, "none"),
         "cross": text_,
         "cross_by": answer.match.mcmc if answer.match and math.isfinite(at) else "",
         "cross_interval": bracket(answer.match.found.cost, "seconds") if answer.match and math.isfinite(at) else "",
-        "cross_sort": _sort(at),
+        "cross_sort": sortable(at),
         "sampler": answer.sampler,
         "end": _value(answer.sampler_error, answer.noise),
-        "end_sort": _sort(answer.sampler_error.value),
+        "end_sort": sortable(answer.sampler_error.value),
     }
 
 
@@ -157,6 +164,7 @@ def _chips(alarms: list[Alarm]) -> list[dict[str, str]]:
         "k_hat": ("Pareto k", f"above {K_HAT_ALARM}: importance weights of q are unreliable"),
         "r_hat": ("R-hat", f"above {R_HAT_ALARM}: chains disagree"),
         "ess_min": ("ESS", f"below {ESS_ALARM:.0f}: too few effective draws"),
+        "e_bfmi": ("E-BFMI", f"below {E_BFMI_ALARM}: momenta are resampled too little for the tails"),
         "divergences": ("divergences", "after warm-up: the sampler left out a region"),
         "failed": ("failed", "runs, shown below with the reason"),
     }
@@ -177,7 +185,7 @@ def _ledger(entry: Entry) -> dict[str, Any]:
         return median([number(cell[name]) for cell in cells])
 
     def cell(value: float, shown: str, alarm: bool = False) -> dict[str, Any]:
-        return {"text": "" if math.isnan(value) else shown, "sort": _sort(value), "alarm": alarm}
+        return {"text": "" if math.isnan(value) else shown, "sort": sortable(value), "alarm": alarm}
 
     seconds = [of(f"{phase}_seconds") for phase in ("compile", "setup", "warmup", "run")]
     evaluations = [of(f"{phase}_evaluations") for phase in ("warmup", "run")]
@@ -194,23 +202,6 @@ def _ledger(entry: Entry) -> dict[str, Any]:
             cell(k_hat, f"{k_hat:.2f}", k_hat > K_HAT_ALARM),
         ],
     }
-
-
-def _failures(entry: Entry) -> list[dict[str, str]]:
-    """Each reason once, with the seeds that it holds for."""
-    seeds: dict[str, list[int]] = {}
-    for seed, run in sorted(entry.runs.items()):
-        if run.failure:
-            kind = "failed" if run.cell["status"] == "failed" else "cannot win"
-            seeds.setdefault(f"{kind}: {run.failure}", []).append(seed)
-    lines = [f"{why} (seed {_ranges(which)})" for why, which in seeds.items()]
-    if entry.skipped:
-        lines.append(f"skipped: {entry.skipped}")
-    return [{"method": entry.method, "text": line} for line in lines]
-
-
-def _ranges(seeds: list[int]) -> str:
-    return ", ".join(map(str, seeds)) if len(seeds) < 6 else f"{seeds[0]} to {seeds[-1]}, {len(seeds)} of them"
 
 
 def _provenance(cells: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
@@ -232,7 +223,7 @@ def _provenance(cells: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
         ("Threads a cell", [", ".join(distinct("threads"))]),
         ("Jobs at once", [", ".join(jobs) + marked]),
         ("Commit", commits),
-        ("Seeds", [_ranges(sorted({int(cell["seed"]) for cell in cells}))]),
+        ("Seeds", [ranges(sorted({int(cell["seed"]) for cell in cells}))]),
         ("Started", [f"{started[0]} to {started[-1]}"] if started else []),
     ]
     return [(name, values) for name, values in shown if values and values != [""]]
@@ -244,8 +235,3 @@ def _value(interval: Interval, noise: float) -> str:
         return ""
     smallest = max(noise, ROUNDING)
     return f"below {significant(smallest)}" if interval.value < smallest else significant(interval.value)
-
-
-def _sort(value: float) -> str:
-    """What a column sorts by: unknown and infinite values come last."""
-    return f"{value:.6g}" if math.isfinite(value) else "1e999"

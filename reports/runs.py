@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reports.records import METRICS, Metric
 from reports.statistics import NOTHING, Array, Trace, Traces
+from reports.wording import ranges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ ESS_LIMIT = 50.0  # and so has one below it
 R_HAT_ALARM = 1.01  # Vehtari et al. 2021
 ESS_ALARM = 400.0  # Vehtari et al. 2021
 K_HAT_ALARM = 0.7  # Vehtari et al. 2024
+E_BFMI_ALARM = 0.3  # Betancourt 2016
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ class Run:
             return cost
         return np.where(self.running, np.maximum(cost - before, 0.0), math.nan)
 
+    def total(self, axis: Axis, ledger: Ledger) -> float:
+        """What the whole run cost: the cost at its end."""
+        if axis == "seconds":
+            parts = ["run"] + ["setup", "warmup"] * ledger.warmup + ["compile"] * ledger.compile
+            return sum(number(self.cell[f"{part}_seconds"], 0.0) for part in parts)
+        spent = sum(number(self.cell[f"{kind}_evaluations"], 0.0) for kind in ("gradient", "density"))
+        return spent if ledger.warmup else spent - self.warmup_evaluations
+
     @property
     def warmup_evaluations(self) -> float:
         """Gradients and densities before the run proper."""
@@ -122,6 +132,22 @@ class Entry:
         if self.oracle:
             return "oracle"
         return next((kind for kind in ("mcmc", "vi") if kind in self.tags), "other")
+
+    @property
+    def unadjusted(self) -> bool:
+        """Whether it samples with a bias that more draws do not lower: never named best."""
+        return "unadjusted" in self.tags
+
+    @cached_property
+    def complaints(self) -> list[str]:
+        """Why runs failed, cannot win or were skipped: each reason once, with the seeds that it holds for."""
+        seeds: dict[str, list[int]] = {}
+        for seed, run in sorted(self.runs.items()):
+            if run.failure:
+                kind = "failed" if run.cell["status"] == "failed" else "cannot win"
+                seeds.setdefault(f"{kind}: {run.failure}", []).append(seed)
+        lines = [f"{why} (seed {ranges(which)})" for why, which in seeds.items()]
+        return [*lines, f"skipped: {self.skipped}"] if self.skipped else lines
 
     @property
     def warm_start(self) -> bool:
@@ -207,8 +233,9 @@ def _largest_budgets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(kept.values())
 
 
-def _budget(row: dict[str, Any]) -> tuple[float, float]:
-    return number(row["max_gradients"], 0.0), number(row["max_seconds"], 0.0)
+def _budget(row: dict[str, Any]) -> tuple[float, ...]:
+    """What decides between cells that differ in nothing else: of equal budgets, the newer format."""
+    return tuple(number(row[name], 0.0) for name in ("max_gradients", "max_seconds", "schema_version"))
 
 
 def deviation(metric: Metric, values: Array) -> Array:

@@ -110,6 +110,11 @@ def crossover(vi: Traces, mcmc: Traces, interval: bool = True) -> Crossover:
     return Crossover(outcome, Interval(value, low, high), budget, len(seeds))
 
 
+def reaches(runs: Traces, level: float) -> Crossover:
+    """From which cost on the seed-median error stays at or below `level`: the crossover with an answer that costs 0."""
+    return crossover({seed: Trace(np.zeros(1), np.full(1, level)) for seed in runs}, runs)
+
+
 def incomparable() -> Crossover:
     """The crossover of methods that do not share the unit of cost."""
     return Crossover(Outcome.NOT_COMPARABLE, Interval(math.inf, math.inf, math.inf), math.nan, 0)

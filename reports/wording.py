@@ -46,6 +46,16 @@ def significant(value: float, digits: int = 2) -> str:
     return f"{rounded:.{max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)}f}"
 
 
+def ranges(seeds: list[int]) -> str:
+    """Sorted seeds, few of them one by one."""
+    return ", ".join(map(str, seeds)) if len(seeds) < 6 else f"{seeds[0]} to {seeds[-1]}, {len(seeds)} of them"
+
+
+def sortable(value: float) -> str:
+    """What a column sorts by: unknown and infinite values come last."""
+    return f"{value:.6g}" if math.isfinite(value) else "1e999"
+
+
 def cost(value: float, axis: str) -> str:
     """A cost on either axis."""
     if axis == "seconds" or not math.isfinite(value):

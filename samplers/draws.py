@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,21 @@ SUSPECTS = 16  # coordinates
 ENOUGH = 10_000  # draws a chain
 BATCHES = 20  # a chain
 LEAST = 4  # draws a chain, for any diagnostic
+BLOCK = 64  # coordinates looked at together: bounds what is copied
+
+
+class Worst(NamedTuple):
+    """The worst of what can be said of the coordinates.
+
+    Attributes:
+        r_hat: largest rank-normalised split R-hat.
+        ess: smallest bulk effective sample size.
+        ess_square: the same of the squares x², about zero.
+    """
+
+    r_hat: float
+    ess: float
+    ess_square: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,24 +115,31 @@ class Draws:
         """(dim,) tail effective sample size, NaN below four draws a chain (Vehtari et al. 2021)."""
         return _statistic(self.values, "ess", "tail")
 
-    def worst(self) -> tuple[float, float]:
-        """Largest R-hat and smallest bulk ESS, at a bounded cost.
+    def worst(self) -> Worst:
+        """Largest R-hat, and smallest bulk ESS of x and of x², at a bounded cost.
 
-        They are looked for among the `SUSPECTS` coordinates whose means wander most, within and between chains, in at
-        most `ENOUGH` evenly spaced draws a chain, which is also where the ESS of a chain is capped.
+        They are looked for among the `SUSPECTS` coordinates whose means (for x² those of the squares) wander most,
+        within and between chains, in at most `ENOUGH` evenly spaced draws a chain, which is also where the ESS of a
+        chain is capped.
         """
         spaced = self.values[:, :: -(-self.values.shape[1] // ENOUGH)]
         few = spaced[:, :, suspects(spaced)]
-        return float(np.max(_statistic(few, "rhat", "rank"))), float(np.min(_statistic(few, "ess", "bulk")))
+        with np.errstate(over="ignore"):
+            squares = np.square(spaced[:, :, suspects(spaced, squared=True)])
+        return Worst(
+            float(np.max(_statistic(few, "rhat", "rank"))),
+            float(np.min(_statistic(few, "ess", "bulk"))),
+            float(np.min(_statistic(squares, "ess", "bulk"))),
+        )
 
     def diagnostics(self) -> dict[str, float]:
-        """Largest R-hat and smallest bulk ESS (see `worst`), divergences and mean acceptance.
+        """Largest R-hat, smallest bulk ESS of x and x² (see `worst`), divergences and mean acceptance.
 
         Of chains that keep account of their energies, also the mean depth of their trees and the smallest E-BFMI of a
         chain, below 0.3 where momenta are resampled too little.
         """
-        r_hat, ess = self.worst()
-        found = {"r_hat": r_hat, "ess_min": ess, "accept": self.acceptance}
+        r_hat, ess, ess_square = self.worst()
+        found = {"r_hat": r_hat, "ess_min": ess, "ess_square_min": ess_square, "accept": self.acceptance}
         if "diverging" in self.stats:
             found["divergences"] = float(self.divergences)
         if "energy" in self.stats:
@@ -135,15 +157,25 @@ class Draws:
         )
 
 
-def suspects(values: Values) -> npt.NDArray[np.intp]:
-    """Up to `SUSPECTS` coordinates of (chains, n, dim) whose batch means vary most, relative to their variance."""
+def suspects(values: Values, squared: bool = False) -> npt.NDArray[np.intp]:
+    """Up to `SUSPECTS` coordinates of (chains, n, dim) whose batch means vary most, relative to their variance.
+
+    With `squared`, the means and the variance are those of the squares.
+    """
+    blocks = (values[:, :, begin : begin + BLOCK] for begin in range(0, values.shape[2], BLOCK))
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of far draws
+        wander = np.concatenate([_wander(np.square(block) if squared else block) for block in blocks])
+    return np.argsort(-wander, kind="stable")[:SUSPECTS]
+
+
+def _wander(values: Values) -> Vector:
+    """(dim,) variance of batch means over variance, infinite where there is none to divide by."""
     chains, n, dim = values.shape
     size = max(1, n // BATCHES)
-    batches = values[:, : n // size * size].reshape(chains, -1, size, dim).mean(axis=2)
     variance = values.var(axis=(0, 1))
-    wander = batches.var(axis=(0, 1)) / np.where(variance > 0.0, variance, 1.0)
-    wander[variance == 0.0] = np.inf
-    return np.argsort(-wander, kind="stable")[:SUSPECTS]
+    known = (variance > 0.0) & np.isfinite(variance)
+    batches = values[:, : n // size * size].reshape(chains, -1, size, dim).mean(axis=2)
+    return np.where(known, batches.var(axis=(0, 1)) / np.where(known, variance, 1.0), np.inf)
 
 
 def _statistic(values: Values, name: str, method: str) -> Vector:

@@ -150,7 +150,7 @@ def hmc(
 
 
 def mala(*, target_accept: float = 0.574, num_warmup: int | None = None, num_chains: int = 4) -> MCMC:
-    """The Metropolis-adjusted Langevin algorithm (Roberts & Tweedie 1996): HMC with one leapfrog step, draw for draw."""
+    """Metropolis-adjusted Langevin algorithm (Roberts & Tweedie 1996): HMC with one leapfrog step, draw for draw."""
     require(
         0.0 < target_accept < 1.0, f"mala: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
     )

@@ -81,7 +81,7 @@ class Initial:
         diagonal = np.diagonal(root) if root.ndim == 2 else root
         if not (np.all(np.isfinite(root)) and np.all(diagonal > 0.0)):
             raise StartError("the initial metric is not positive definite")
-        return dense_scale(root) if root.ndim == 2 else diagonal_scale(root)
+        return dense_scale(np.asarray(root)) if root.ndim == 2 else diagonal_scale(np.asarray(root))
 
 
 def evaluate(target: Target, position: Vector, gradient: Vector | None) -> float:

@@ -97,7 +97,8 @@ def advance(  # type: ignore[no-untyped-def]
 ):
     """Advance one chain by as many trajectories as `draws` has rows, and write each end there.
 
-    `path` and `jitter` give the length, at most `most` steps. With `target` > 0 the step size adapts to that acceptance; otherwise it is fixed.
+    `path` and `jitter` give the length, at most `most` steps. With `target` > 0 the step size adapts to that
+    acceptance; otherwise it is fixed.
     """
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum

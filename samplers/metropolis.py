@@ -20,8 +20,8 @@ def walk(  # type: ignore[no-untyped-def]
     """Advance one chain by `thin` proposals for every row of `draws`, and write each last position there.
 
     A proposal is x + s A z, z ~ N(0, I), with A the scale. The density is `log_density` if `gradient_free`, else that
-    of `kernel`, whose gradient is thrown away. With `target` > 0 the factor s adapts to that acceptance (Robbins & Monro
-    1951); otherwise it is fixed.
+    of `kernel`, whose gradient is thrown away. With `target` > 0 the factor s adapts to that acceptance (Robbins &
+    Monro 1951); otherwise it is fixed.
     """
     position, proposal, gradient, z = chain.position, chain.proposal, chain.proposal_gradient, chain.momentum
     dim = position.shape[0]

@@ -106,7 +106,7 @@ def nuts(
     num_warmup: int | None = None,
     num_chains: int = 4,
 ) -> MCMC:
-    """Multinomial NUTS; `metric` is stan or stan_dense, from draws, or nutpie or nutpie_low_rank, also from gradients."""
+    """Multinomial NUTS; the metric is stan or stan_dense, from draws, or nutpie or nutpie_low_rank, with gradients."""
     require(
         0.0 < target_accept < 1.0, f"nuts: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
     )

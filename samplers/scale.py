@@ -29,7 +29,7 @@ class Scale(NamedTuple):
 
     @property
     def is_dense(self) -> bool:
-        return self.factor.shape[0] > 0
+        return bool(self.factor.shape[0] > 0)
 
     @property
     def matrix(self) -> Matrix:
@@ -48,7 +48,7 @@ class Scale(NamedTuple):
     def deviations(self) -> Vector:
         """(dim,) the roots of the diagonal of A A'."""
         if self.is_dense:
-            return np.sqrt(np.sum(self.factor**2, axis=1))
+            return np.asarray(np.sqrt(np.sum(self.factor**2, axis=1)))
         if not len(self.stretches):
             return self.diagonal
         return np.asarray(self.diagonal * np.sqrt(1.0 + (self.stretches**2 + 2.0 * self.stretches) @ self.vectors**2))

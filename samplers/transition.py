@@ -53,7 +53,7 @@ class Starts(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What `learn` looks at: draws (chains, n, width) and statistics (chains, n), and all chains' states and counters."""
+    """What `learn` looks at: draws (chains, n, width), statistics (chains, n), and all chains' states and counters."""
 
     values: Values
     stats: Stats

@@ -97,7 +97,7 @@ class Run(Protocol):
 
     def approximation(self) -> Approximation | None: ...  # None while there is nothing to say
 
-    def diagnostics(self) -> dict[str, float]: ...  # any of divergences, r_hat, ess_min, k_hat, elbo, log_normaliser
+    def diagnostics(self) -> dict[str, float]: ...  # by name; those that have a column: `harness.cell.DIAGNOSTICS`
 
 
 class Method(Protocol):

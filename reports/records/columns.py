@@ -5,7 +5,7 @@ from typing import Literal
 
 from reports.records.metrics import METRICS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # columns that an older cell lacks are read as nulls
 
 Kind = Literal["int", "float", "bool", "text", "words", "json"]
 
@@ -59,10 +59,15 @@ CELLS: dict[str, Column] = _table(
     Column("sweeps", "int", "sweeps", "sweeps of coordinate updates"),
     Column("divergences", "int", "", "divergent transitions after warm-up"),
     Column("r_hat", "float", "", "largest rank-normalised split R-hat over coordinates"),
-    Column("ess_min", "float", "draws", "smallest effective sample size over coordinates"),
+    Column("ess_min", "float", "draws", "smallest bulk effective sample size of x over coordinates"),
+    Column("ess_square_min", "float", "draws", "smallest bulk effective sample size of x² over coordinates"),
+    Column("e_bfmi", "float", "", "smallest E-BFMI of a chain: below 0.3 momenta are resampled too little"),
+    Column("tree_depth", "float", "", "mean depth of the trees of NUTS after warm-up"),
+    Column("round_trips", "float", "", "round trips between the ends of a tempering ladder"),
     Column("k_hat", "float", "", "Pareto k of the importance ratios p/q"),
     Column("elbo", "float", "nats", "evidence lower bound that the method reports"),
     Column("log_normaliser", "float", "nats", "log normaliser that the method estimates"),
+    Column("diagnostics", "json", "", "all numbers that the run says of itself, by name"),
     Column("true_log_normaliser", "float", "nats", "log normaliser of the target's truth"),
     Column(
         "summary",

@@ -41,9 +41,11 @@ def open_folder(path: str | os.PathLike[str], create: bool = False) -> "Folder":
             _found(folder)
         if not marker.is_file():
             raise RecordsError(f"{folder} holds no results: there is no {MARKER} in it; `crossover run` makes one")
-        created = _check_marker(marker)
+        created, version = _check_marker(marker)
         opened = Folder(folder, created)
         if create:
+            if version < SCHEMA_VERSION:  # it is about to hold cells that older versions cannot read
+                _write_marker(folder, created)
             opened.cells_path.mkdir(exist_ok=True)
             write_atomically(folder / ".writable", b"")
             (folder / ".writable").unlink(missing_ok=True)  # two races may look at once
@@ -227,12 +229,16 @@ def _found(folder: Path) -> None:
         if (folder / MARKER).exists():  # another race has made it meanwhile
             return
         raise RecordsError(f"{folder} is not empty and holds no results: name a new or an empty folder")
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    _write_marker(folder, datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+
+
+def _write_marker(folder: Path, created: str) -> None:
     marker = {"format": _FORMAT, "schema_version": SCHEMA_VERSION, "created": created}
     write_atomically(folder / MARKER, json.dumps(marker, indent=1).encode())
 
 
-def _check_marker(marker: Path) -> str:
+def _check_marker(marker: Path) -> tuple[str, int]:
+    """When the folder was made, and the version of its format."""
     try:
         said = json.loads(marker.read_bytes())
         version, created, form = int(said["schema_version"]), str(said["created"]), said["format"]
@@ -244,7 +250,7 @@ def _check_marker(marker: Path) -> str:
         raise RecordsError(
             f"{marker.parent} was written by a newer version (format {version}; this one knows up to {SCHEMA_VERSION})"
         )
-    return created
+    return created, version
 
 
 def _abandoned(path: Path) -> bool:

@@ -195,7 +195,7 @@
       button.setAttribute("aria-pressed", String(!hidden.get(section).has(method.name)));
       button.innerHTML = `<svg width="26" height="10" aria-hidden="true"><line x1="0" x2="26" y1="5" y2="5" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${DASHES[dash]}"/></svg>`;
       const failed = method.failed ? `, ${method.failed} of ${method.runs} cannot win` : "";
-      button.append(method.name + (method.kind === "oracle" ? " (oracle)" : "") + failed);
+      button.append(method.name + (method.kind === "oracle" ? " (oracle)" : "") + (data.methods[method.name].unadjusted ? " (unadjusted)" : "") + failed);
       button.addEventListener("click", () => {
         const gone = hidden.get(section);
         if (!gone.delete(method.name)) gone.add(method.name);
@@ -263,7 +263,7 @@
 
   // ---- tables ------------------------------------------------------------------------------------------------
   for (const table of document.querySelectorAll("table.sortable")) {
-    table.querySelectorAll("thead th").forEach((head, column) => {
+    table.querySelectorAll("thead tr:last-child th").forEach((head, column) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
@@ -279,8 +279,9 @@
           if (isNumber(x) && isNumber(y)) return m === n ? 0 : m - n;
           return x.localeCompare(y);
         };
-        const rows = [...table.tBodies[0].rows].sort(compare);
-        table.tBodies[0].append(...(up ? rows : rows.reverse()));
+        const unknown = (row) => key(row) === "";  // last, whichever way
+        const rows = [...table.tBodies[0].rows].sort((a, b) => unknown(a) - unknown(b) || (up ? compare(a, b) : compare(b, a)));
+        table.tBodies[0].append(...rows);
       });
     });
   }

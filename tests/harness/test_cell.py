@@ -1,6 +1,7 @@
 """The race of one cell: checkpoints, phases, budgets, and every way to end."""
 
 import itertools
+import json
 import math
 import time
 
@@ -11,6 +12,7 @@ import targets
 from harness.budget import Budget
 from harness.cell import FIRST_CHECKPOINT, Cell, compute, goals, race, stream
 from harness.clock import Clock
+from reports.records import encoded
 from targets.options import UsageError
 from targets.protocols import Phase, Status
 
@@ -105,6 +107,23 @@ def test_records_hold_every_cost_and_error(exact, target) -> None:
     error = np.array(columns["mean_error"])
     assert error[-1] < 4 * math.sqrt(1 / 2_900)
     assert row["summary"]["coordinates"] == ["x[0]", "x[1]"]
+
+
+def test_all_that_a_run_says_of_itself_is_kept(exact, target, monkeypatch) -> None:
+    """What has a column goes there too; what has none is in `diagnostics` alone."""
+    said = {"divergences": 2.0, "round_trips": 7.0, "ess_square_min": np.float64(12.5), "swaps": math.nan}
+    monkeypatch.setattr(type(exact().start(target, 1)), "diagnostics", lambda _: said)
+    row, columns = compute(Cell(target.label, "exact", 3, LONG, target_made=target, method_made=exact()), jobs=1)
+    assert (row["divergences"], row["round_trips"], row["ess_square_min"]) == (2, 7.0, 12.5)
+    assert row["diagnostics"] == said and "swaps" not in row
+    kept = json.loads(encoded(row, columns))["cell"]
+    assert kept["diagnostics"] == {"divergences": 2.0, "round_trips": 7.0, "ess_square_min": 12.5, "swaps": None}
+
+
+def test_a_sampler_tells_its_energies_its_trees_and_its_squares(target) -> None:
+    row, _ = compute(Cell(target.label, "nuts", 1, Budget(10_000, 60.0)), jobs=1)
+    for name in ("ess_min", "ess_square_min", "e_bfmi", "tree_depth"):
+        assert row[name] == row["diagnostics"][name] > 0.1
 
 
 def test_cells_are_named_by_what_they_depend_on() -> None:

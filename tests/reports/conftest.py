@@ -35,6 +35,8 @@ METHODS = {
     "hmc[warm_start=laplace,take=mean]": "mcmc",
     "nuts": "mcmc",
     "nuts[target_accept=0.9]": "mcmc",
+    "nuts[metric=stan]": "mcmc",
+    "mclmc": "mcmc unadjusted",
 }
 FLOORS = dict(zip(METHODS, (0.12, 0.03, 0.2, 0.1, 0.05, 0.02), strict=False))
 
@@ -66,7 +68,7 @@ def made(
         "method_name": method.split("[", maxsplit=1)[0],
         "options": {"target": {"dim": dim}, "method": {}},
         "seed": seed,
-        "status": "converged" if kind != "mcmc" else "budget spent",
+        "status": "converged" if "mcmc" not in kind else "budget spent",
         "reason": "",
         "oracle": "oracle" in kind,
         "tags": tags,
@@ -89,15 +91,15 @@ def made(
     if method == "laplace" and target == "funnel":
         return cell | {"status": "failed", "reason": "<script>alert(1)</script> no mode & no end"}, {}
     speed = 1e-6 * dim * float(rng.uniform(0.9, 1.3))
-    work = np.unique(np.geomspace(40, 2e5 if kind == "mcmc" else 2e4, checkpoints).astype(int))
+    work = np.unique(np.geomspace(40, 2e5 if "mcmc" in kind else 2e4, checkpoints).astype(int))
     rows = len(work)
-    warmup = 2000 if kind == "mcmc" else 0
+    warmup = 2000 if "mcmc" in kind else 0
     if "warm_start" in method:
         warmup = 900
     phase = np.where(work <= warmup, "warmup", "run")
     after = np.maximum(work - warmup, 1)
     noise = np.exp(np.cumsum(rng.normal(0, 0.08, rows)))
-    if kind == "mcmc":
+    if "mcmc" in kind:
         scale = {"rwm": 30.0, "hmc": 6.0}.get(method.split("[", maxsplit=1)[0], 4.0)
         error = np.where(phase == "run", scale / np.sqrt(after), 3.0) * noise
         stuck = "multimodal" in tags and not method.startswith("rwm")
@@ -105,6 +107,9 @@ def made(
         cell |= {
             "r_hat": 1.8 if stuck else 1.003,
             "ess_min": 12.0 if stuck else 1800.0,
+            "ess_square_min": 8.0 if stuck else 900.0,
+            "e_bfmi": 0.2 if name == "funnel" else 0.9,
+            "tree_depth": 3.4,
             "divergences": 14 if name == "funnel" else 0,
             "warmup_seconds": warmup * speed,
             "run_seconds": float(after[-1]) * speed,
@@ -156,9 +161,9 @@ def made(
         elif metric.name == "coverage_90":
             value = 0.9 - 0.5 * np.minimum(error, 1)
         elif metric.name in ("elbo", "eubo"):
-            value = np.full(rows, np.nan) if kind == "mcmc" else error * (-5 if metric.name == "elbo" else 5)
+            value = np.full(rows, np.nan) if "mcmc" in kind else error * (-5 if metric.name == "elbo" else 5)
         elif metric.name.startswith("kl_"):
-            value = np.full(rows, np.nan) if kind == "mcmc" else error * (1 if metric.name == "kl_reverse" else 4)
+            value = np.full(rows, np.nan) if "mcmc" in kind else error * (1 if metric.name == "kl_reverse" else 4)
         elif (metric.name == "mode_mass_error" and masses is None) or (metric.rate == -1.0 and name == "student_t"):
             value = np.full(rows, np.nan)
         curves[metric.name] = value

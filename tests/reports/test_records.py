@@ -188,6 +188,22 @@ def test_a_writer_that_lives_keeps_its_temporary(empty: Folder) -> None:
     assert mine.exists()
 
 
+def test_an_older_folder_is_read_and_what_it_lacks_is_null(empty: Folder) -> None:
+    empty.write(row("a", ess_min=9.0), {"elbo": [1.0]})
+    path, marker = empty.cells_path / "a.json", empty.path / "crossover.json"
+    record = json.loads(path.read_bytes())
+    record["cell"]["schema_version"] = 1
+    path.write_text(json.dumps(record))
+    made = json.loads(marker.read_text())
+    marker.write_text(json.dumps(made | {"schema_version": 1}))
+    cells = open_folder(empty.path).cells()
+    assert cells.loc[0, "ess_min"] == 9.0 and list(cells.columns) == list(CELLS)
+    assert cells.loc[0, ["ess_square_min", "e_bfmi", "tree_depth", "round_trips", "diagnostics"]].isna().all()
+    assert json.loads(marker.read_text())["schema_version"] == 1, "reading leaves it as it is"
+    open_folder(empty.path, create=True)
+    assert json.loads(marker.read_text()) == made, "older versions must not meet cells that they cannot read"
+
+
 def test_folders_that_are_not_results_are_refused_in_one_line(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.mkdir()

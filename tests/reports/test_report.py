@@ -213,6 +213,13 @@ def test_of_equal_cells_the_largest_budget_counts(empty: Folder, filled: Callabl
     assert [run.cell["cell_id"] for run in read.entries["banana"]["hmc"].runs.values()] == ["large"]
 
 
+def test_of_equal_cells_the_newer_format_counts(empty: Folder, filled: Callable[..., Folder]) -> None:
+    for name, version in (("a", 1), ("b", 2), ("c", 1)):
+        filled(empty, ["banana"], ["hmc"], seeds=1, cell_id=name, schema_version=version)
+    read = runs.read(empty.cells(), empty.curves())
+    assert [run.cell["cell_id"] for run in read.entries["banana"]["hmc"].runs.values()] == ["b"]
+
+
 def test_a_method_keeps_its_kind_where_its_processes_died(empty: Folder, filled: Callable[..., Folder]) -> None:
     filled(empty, ["banana"], ["hmc"], seeds=1)
     filled(empty, ["funnel"], ["hmc"], seeds=1, status="failed", method_tags=None, oracle=None, tags=None)

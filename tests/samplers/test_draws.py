@@ -50,8 +50,32 @@ def test_the_worst_coordinate_is_found_among_many() -> None:
     values[2, :, 123] += 3.0
     draws = Draws(values)
     assert set(suspects(values)[:2]) == {77, 123}
-    assert draws.worst() == (pytest.approx(np.max(draws.r_hat)), pytest.approx(np.min(draws.ess_bulk)))
-    assert draws.worst()[0] > 1.2
+    squares = Draws(values**2)
+    assert set(suspects(values, squared=True)[:2]) == set(suspects(values**2)[:2]) == {77, 123}
+    assert draws.worst() == (
+        pytest.approx(np.max(draws.r_hat)),
+        pytest.approx(np.min(draws.ess_bulk)),
+        pytest.approx(np.min(squares.ess_bulk)),
+    )
+    assert draws.worst().r_hat > 1.2
+
+
+def test_squares_have_their_own_worst_coordinate() -> None:
+    """A coordinate whose sign is fair and whose size walks slowly: its mean is well known, its square is not."""
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((4, 1000, 100))
+    values[:, :, 70] *= np.exp(np.cumsum(rng.normal(0, 0.1, (4, 1000)), axis=1))
+    found = Draws(values).worst()
+    assert suspects(values, squared=True)[0] == 70
+    assert found.ess > 1000 and found.ess_square < 100
+    assert found.ess_square == pytest.approx(float(Draws(values[:, :, 70:71] ** 2).ess_bulk[0]))
+
+
+def test_squares_that_overflow_come_first() -> None:
+    values = np.random.default_rng(6).standard_normal((2, 100, 70))
+    values[0, 3, 66] = 1e200
+    assert suspects(values, squared=True)[0] == 66
+    assert Draws(values).worst().ess_square > 10
 
 
 def test_few_draws_have_no_diagnostics() -> None:

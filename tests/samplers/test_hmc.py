@@ -5,8 +5,10 @@ import pytest
 
 import samplers
 import targets
-from samplers.chain import chain_at
-from samplers.warmup import REMEMBERING, first_scale, largest_variance, memory, window_ends
+from samplers.metric import largest_variance
+from samplers.scale import dense_scale, diagonal_scale
+from samplers.schedule import nutpie_windows, stan_windows, windows
+from samplers.warmup import REMEMBERING, first_scale, memory
 from targets.protocols import Phase
 
 
@@ -40,34 +42,43 @@ def test_scale_and_path_are_learned() -> None:
         return float(-0.5 * np.sum((x / sd) ** 2)), -x / sd**2
 
     run = warmed(targets.plain.from_python(stretched, 7), 1)
-    assert np.allclose(run.tuning.scale, sd, rtol=0.2)  # over 600 draws: a relative standard error of 0.03
+    assert np.allclose(run.tuning.scale.diagonal, sd, rtol=0.2)  # over 600 draws: a relative standard error of 0.03
     assert run.tuning.path == pytest.approx(np.pi / 2, rel=0.15)
 
 
 def test_the_first_scale_is_exact_on_independent_gaussians() -> None:
     sd = np.array([1e-4, 1.0, 1e3])
     points = np.random.default_rng(1).uniform(-2, 2, (4, 3))
-    assert np.allclose(first_scale([chain_at(x, -x / sd**2) for x in points]), sd)
-    assert np.array_equal(first_scale([chain_at(points[0], points[0])] * 2), np.ones(3))
-    assert np.array_equal(first_scale([chain_at(x, np.zeros(3)) for x in points]), np.ones(3))
+    assert np.allclose(first_scale(points, -points / sd**2), sd)
+    assert np.array_equal(first_scale(points[[0, 0]], points[[0, 0]]), np.ones(3))
+    assert np.array_equal(first_scale(points, np.zeros((4, 3))), np.ones(3))
 
 
 @pytest.mark.parametrize("dim", [10, 400])
 def test_the_largest_variance_is_not_inflated_by_dimension(dim: int) -> None:
     """The largest eigenvalue of a sample covariance of 400 draws in 400 dimensions would be 4, not 1."""
     values = np.random.default_rng(2).standard_normal((4, 100, dim))
-    assert largest_variance(values, np.ones(dim)) == pytest.approx(1.0, abs=0.3)
+    assert largest_variance(values, diagonal_scale(np.ones(dim))) == pytest.approx(1.0, abs=0.3)
     values[..., 3] *= 5.0
-    assert largest_variance(values, np.ones(dim)) == pytest.approx(25.0, rel=0.3)
-    assert largest_variance(values, np.diag([1.0] * 3 + [5.0] + [1.0] * (dim - 4))) == pytest.approx(1.0, abs=0.3)
+    assert largest_variance(values, diagonal_scale(np.ones(dim))) == pytest.approx(25.0, rel=0.3)
+    factor = np.diag([1.0] * 3 + [5.0] + [1.0] * (dim - 4))
+    assert largest_variance(values, dense_scale(factor)) == pytest.approx(1.0, abs=0.3)
 
 
-def test_windows_end_where_warm_up_ends() -> None:
-    for length in (20, 33, 400, 1000):
-        for kept in (False, True):
-            ends = window_ends(length, kept)
-            assert ends[-1] == length
-            assert ends == sorted(set(ends))
+@pytest.mark.parametrize("length", [20, 33, 150, 400, 1000, 1234])
+def test_warm_up_learns_from_draws_that_are_there_and_ends_with_the_step_size(length: int) -> None:
+    for lessons in (windows(length, False), windows(length, True), stan_windows(length), nutpie_windows(length)):
+        ends = [lesson.end for lesson in lessons]
+        assert ends == sorted(set(ends))
+        assert all(0 <= lesson.begin < lesson.end for lesson in lessons[:-1])
+        assert lessons[-1].begin == lessons[-1].end == length
+        assert all(lesson.fresh for lesson in lessons[-2:])
+
+
+def test_stans_windows_are_those_of_its_manual() -> None:
+    ends = [(lesson.begin, lesson.end) for lesson in stan_windows(1000)]
+    assert ends == [(75, 100), (100, 150), (150, 250), (250, 450), (450, 950), (1000, 1000)]
+    assert [(lesson.begin, lesson.end) for lesson in stan_windows(100)] == [(15, 90), (100, 100)]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import pytest
 
 import targets
 from samplers import leapfrog, metropolis, tree
-from samplers.chain import chain_at, tallies
+from samplers.chain import chain_at, no_stats, tallies
 from samplers.pointer import pointer
+from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from targets.kernel import FASTMATH, Loop, aligned, zeros
 
 DRAWS = 4000
@@ -49,81 +50,79 @@ def worst(target: targets.Target, move: Any, step: float, n: int = DRAWS, sound:
     assert starts is not None
     rng = np.random.default_rng(12)
     ends = np.empty_like(starts)
-    draws, gradient = zeros(3, target.dim), zeros(target.dim)
-    tally = tallies(1)
+    draws, stats, gradient = zeros(3, target.dim), no_stats(3), zeros(target.dim)
+    tally, acceptance = tallies(1), 0.0
     for k, start in enumerate(starts):
         tally["log_density"] = target.kernel(aligned(start), gradient, target.data)
         tally["log_step"] = np.log(step)
-        move(chain_at(start, gradient), tally, rng, draws)
+        move(chain_at(start, gradient), tally, rng, draws, stats)
+        acceptance += stats["acceptance_rate"].mean() / n
         ends[k] = draws[-1]
     if sound:
-        assert 0.2 < tally["acceptance"][0] / tally["iterations"][0] < 0.97, "the acceptance must matter"
+        assert 0.2 < acceptance < 0.97, "the acceptance must matter"
     change = features(ends) - features(starts)
     return float(np.max(np.abs(change.mean(axis=0)) / (change.std(axis=0) / np.sqrt(n))))
 
 
-def hmc(target: targets.Target, loop: Any = leapfrog.advance, dense: bool = False) -> Any:
-    kernel = pointer(target.log_density_and_gradient)
-    diagonal, factor = (
-        aligned(np.full(target.dim, 0.9)),
-        aligned(np.eye(target.dim) * 0.9 - np.eye(target.dim, k=-1) * 0.3),
-    )
+SHAPES = ["diagonal", "dense", "low rank"]
 
-    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray) -> None:
-        loop(kernel, target.data, rng, chain, tally, diagonal, factor, dense, draws, 2.0, 0.75, 50, 0.0)
+
+def scale_of(shape: str, dim: int) -> Scale:
+    if shape == "dense":
+        return dense_scale(np.eye(dim) * 0.9 - np.eye(dim, k=-1) * 0.3)
+    sd = np.full(dim, 0.9)
+    along = np.ones((1, dim)) / np.sqrt(dim)
+    return diagonal_scale(sd) if shape == "diagonal" else low_rank_scale(sd, along, np.array([1.3]))
+
+
+def hmc(target: targets.Target, loop: Any = leapfrog.advance, shape: str = "diagonal") -> Any:
+    kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target.dim)
+
+    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
+        loop(kernel, target.data, rng, chain, tally, scale, draws, stats, 2.0, 0.75, 50, 0.0)
 
     return move
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-@pytest.mark.parametrize("dense", [False, True])
-def test_hmc_leaves_the_target_invariant(case: tuple[str, dict[str, Any], float, float], dense: bool) -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_hmc_leaves_the_target_invariant(case: tuple[str, dict[str, Any], float, float], shape: str) -> None:
     target = targets.load(case[0], **case[1])
-    assert worst(target, hmc(target, dense=dense), case[2]) < ALARM
+    assert worst(target, hmc(target, shape=shape), case[2]) < ALARM
 
 
-def nuts(target: targets.Target, loop: Any = tree.advance, dense: bool = False) -> Any:
-    kernel = pointer(target.log_density_and_gradient)
+def nuts(target: targets.Target, loop: Any = tree.advance, shape: str = "diagonal") -> Any:
+    kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target.dim)
     vectors, checkpoints = tree.tree_for(target.dim), tree.checkpoints_for(5, target.dim)
-    diagonal, factor = (
-        aligned(np.full(target.dim, 0.9)),
-        aligned(np.eye(target.dim) * 0.9 - np.eye(target.dim, k=-1) * 0.3),
-    )
 
-    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray) -> None:
-        loop(
-            *(kernel, target.data, rng, chain, tally, vectors, checkpoints),
-            *(diagonal, factor, dense, draws, False, 5, 0.0),
-        )
+    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
+        loop(kernel, target.data, rng, chain, tally, vectors, checkpoints, scale, draws, stats, False, 5, 0.0)
 
     return move
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("shorter", SHORTER)
 def test_nuts_leaves_the_target_invariant(
-    case: tuple[str, dict[str, Any], float, float], dense: bool, shorter: float
+    case: tuple[str, dict[str, Any], float, float], shape: str, shorter: float
 ) -> None:
     target = targets.load(case[0], **case[1])
-    assert worst(target, nuts(target, dense=dense), shorter * case[2], DRAWS_OF_NUTS) < ALARM
+    assert worst(target, nuts(target, shape=shape), shorter * case[2], DRAWS_OF_NUTS) < ALARM
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("gradient_free", [False, True])
 def test_the_random_walk_leaves_the_target_invariant(
-    case: tuple[str, dict[str, Any], float, float], dense: bool, gradient_free: bool
+    case: tuple[str, dict[str, Any], float, float], shape: str, gradient_free: bool
 ) -> None:
     target = targets.load(case[0], **case[1])
     kernel = pointer(target.log_density_and_gradient)
-    density = pointer(target.log_density or metropolis.no_density)
-    diagonal, factor = aligned(np.full(target.dim, 0.9)), aligned(np.eye(target.dim) - np.eye(target.dim, k=-1) * 0.3)
+    density, scale = pointer(target.log_density or metropolis.no_density), scale_of(shape, target.dim)
 
-    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray) -> None:
-        metropolis.walk(
-            density, kernel, gradient_free, target.data, rng, chain, tally, diagonal, factor, dense, draws, 2, 0.0
-        )
+    def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
+        metropolis.walk(density, kernel, gradient_free, target.data, rng, chain, tally, scale, draws, stats, 2, 0.0)
 
     assert worst(target, move, case[3]) < ALARM
 
@@ -142,7 +141,7 @@ PLANTED_IN_NUTS = {
 
 PLANTED = {
     "sign of the acceptance ratio": ("metropolis(change)", "metropolis(-change)"),
-    "momentum left out of the energy": ("energy - (0.5 * kinetic - end)", "end - log_density"),
+    "momentum left out of the energy": ("change = energy - (0.5 * kinetic - end)", "change = end - log_density"),
     "steps that depend on the state": ("steps = steps_of(", "steps = 1 if position[0] > 0.5 else steps_of("),
 }
 

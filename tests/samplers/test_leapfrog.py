@@ -1,6 +1,7 @@
 """Laws of the integrator: reversible, volume-preserving, of second order; and of what surrounds it."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,30 +9,47 @@ import pytest
 import targets
 from samplers import leapfrog
 from samplers.pointer import pointer
+from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from targets.kernel import aligned
 
-SHAPES = ["diagonal", "dense"]
+SHAPES = ["diagonal", "dense", "low rank"]
 
 
-def factor(shape: str, dim: int) -> np.ndarray:
+def scale_of(shape: str, dim: int) -> Scale:
     """A scale with different entries."""
     rng = np.random.default_rng(5)
+    sd = rng.uniform(0.5, 1.5, dim)
     if shape == "diagonal":
-        return aligned(rng.uniform(0.5, 1.5, dim))
-    return aligned(np.linalg.cholesky(np.cov(rng.standard_normal((dim, 5 * dim)))))
+        return diagonal_scale(sd)
+    if shape == "low rank":
+        return low_rank_scale(sd, np.linalg.qr(rng.standard_normal((dim, 2)))[0].T, np.array([4.0, 0.1]))
+    return dense_scale(np.linalg.cholesky(np.cov(rng.standard_normal((dim, 5 * dim)))))
+
+
+def integrate(target: targets.Target, scale: Scale, x: np.ndarray, r: np.ndarray, step: float, steps: int) -> Any:
+    """Position and momentum at the end, the log density there, and the steps made."""
+    position, momentum, gradient = aligned(x), aligned(r), aligned(np.zeros_like(x))
+    target.kernel(position, gradient, target.data)
+    kernel = pointer(target.log_density_and_gradient)
+    if scale.is_dense or len(scale.stretches):
+        end, made = leapfrog.scaled_trajectory(
+            *(kernel, target.data, position, gradient, momentum, scale, step, steps),
+            *(np.empty_like(position), np.empty_like(position)),
+        )
+    else:
+        end, made = leapfrog.diagonal_trajectory(
+            kernel, target.data, position, gradient, momentum, scale.diagonal, step, steps
+        )
+    return position, momentum, end, made
 
 
 def follow(
     target: targets.Target, shape: str, x: np.ndarray, r: np.ndarray, step: float, steps: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """End, momentum at the end, and energy at the end less energy at the start."""
-    integrate = leapfrog.diagonal_trajectory if shape == "diagonal" else leapfrog.dense_trajectory
-    position, momentum, gradient = aligned(x), aligned(r), aligned(np.zeros_like(x))
-    start = target.kernel(position, gradient, target.data)
-    scale = factor(shape, target.dim)
-    kernel = pointer(target.log_density_and_gradient)
-    end, made = integrate(kernel, target.data, position, gradient, momentum, scale, step, steps)
+    position, momentum, end, made = integrate(target, scale_of(shape, target.dim), x, r, step, steps)
     assert made == steps
+    start = target.log_densities(x)[0]
     return position, momentum, float((momentum @ momentum - r @ r) / 2 - end + start)
 
 
@@ -80,33 +98,22 @@ def test_the_energy_error_is_of_second_order(target: targets.Target, shape: str)
     assert np.allclose(orders, -2.0, atol=0.2)
 
 
-def test_a_dense_scale_that_is_diagonal_does_the_same(target: targets.Target) -> None:
+def test_other_scales_that_are_diagonal_do_the_same(target: targets.Target) -> None:
     rng = np.random.default_rng(4)
     x, r = rng.standard_normal((2, target.dim))
-    scale = factor("diagonal", target.dim)
-    ends = []
-    for integrate, shaped in (
-        (leapfrog.diagonal_trajectory, scale),
-        (leapfrog.dense_trajectory, aligned(np.diag(scale))),
-    ):
-        position, momentum, gradient = aligned(x), aligned(r), aligned(np.zeros_like(x))
-        target.kernel(position, gradient, target.data)
-        kernel = pointer(target.log_density_and_gradient)
-        integrate(kernel, target.data, position, gradient, momentum, shaped, 0.1, 9)
-        ends.append((position, momentum))
+    scale = scale_of("diagonal", target.dim)
+    flat = low_rank_scale(scale.diagonal, np.eye(target.dim)[:1], np.ones(1))
+    ends = [integrate(target, each, x, r, 0.1, 9)[:2] for each in (scale, dense_scale(np.diag(scale.diagonal)), flat)]
     assert np.allclose(ends[0], ends[1], rtol=1e-12)
+    assert np.allclose(ends[0], ends[2], rtol=1e-12)
 
 
 def test_it_stops_where_the_density_is_not_finite() -> None:
     banana = targets.load("banana")
-    position, momentum, gradient = aligned([1.0, 1.0]), aligned([1.0, 1.0]), aligned([0.0, 0.0])
-    banana.kernel(position, gradient, banana.data)
-    kernel = pointer(banana.log_density_and_gradient)
-    end, made = leapfrog.diagonal_trajectory(
-        kernel, banana.data, position, gradient, momentum, aligned([1.0, 1.0]), 1e6, 1000
-    )
-    assert not math.isfinite(end)
-    assert made < 100
+    for scale in (diagonal_scale(np.ones(2)), dense_scale(np.eye(2))):
+        *_, end, made = integrate(banana, scale, np.ones(2), np.ones(2), 1e6, 1000)
+        assert not math.isfinite(end)
+        assert made < 100
 
 
 @pytest.mark.parametrize(
