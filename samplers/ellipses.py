@@ -68,8 +68,8 @@ def ellipses(  # type: ignore[no-untyped-def]
     """Advance one chain by a slice on an ellipse for every row of `draws` (Murray, Adams & MacKay 2010, figure 2).
 
     The ellipse m + (x - m) cos + A z' sin runs through the state x and a draw m + A z' of the Gaussian N(m, A A'). Its
-    points are equally likely under that, given the ellipse, so the slice is one of log p - log N alone: up to a constant
-    log p + |z|^2 / 2 in units of the Gaussian, and no linear system is solved on the way.
+    points are equally likely under that, given the ellipse, so the slice is one of log p - log N alone: up to a
+    constant log p + |z|^2 / 2 in units of the Gaussian, and no linear system is solved on the way.
     """
     position, proposal, gradient = chain.position, chain.proposal, chain.gradient
     z, other, shift = chain.z, chain.other, chain.shift
