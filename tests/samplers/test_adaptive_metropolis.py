@@ -66,7 +66,11 @@ PLANTED = {
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_caught(
-    error: str, rule: str, drift: Callable[..., float], planted: Callable[..., Any]
+    error: str,
+    rule: str,
+    lopsided: list[targets.Target],
+    drift: Callable[..., float],
+    planted: Callable[..., Any],
 ) -> None:
     """Adaptation is caught by the chain's own memory, which must stay what it is to the last bit."""
     right, wrong = (
@@ -81,7 +85,7 @@ def test_planted_errors_are_caught(
         assert changes_when_frozen(target, rule, broken)
         assert not changes_when_frozen(target, rule, None)
     else:
-        assert drift(target, begin(target, rule), mover(target, rule, broken)) > 2 * ALARM
+        assert any(drift(t, begin(t, rule), mover(t, rule, broken), n=30_000) > 2 * ALARM for t in lopsided)
 
 
 def changes_when_frozen(target: targets.Target, rule: str, run: Any) -> bool:

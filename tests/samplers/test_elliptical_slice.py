@@ -1,4 +1,4 @@
-"""Elliptical slices leave targets invariant, under any Gaussian; planted errors do not (see `drift` for rates and power)."""
+"""Elliptical slices leave targets invariant, under any Gaussian; planted errors do not (`drift` states the power)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -67,7 +67,7 @@ PLANTED = {
     "the prior counted twice": ("likelihood = there + 0.5 * (", "likelihood = there + 0.0 * ("),
     "an ellipse about the origin": ("mean[i] + (c * (position[i] - mean[i])", "(c * position[i]"),
     "the level drawn wrong": ("- rng.standard_exponential()", "- rng.random()"),
-    "a bracket that is not put at random": ("left, right = angle - 2.0", "left, right = min(angle, 0.0) - 1.0"),
+    "a bracket that is not put at random": ("left, right = angle - 2.0 * math.pi, angle", "left, right = -0.5 * math.pi, angle"),
     "shrinking that forgets a side": ("right = angle\n", "left = left\n"),
     "the product of the two draws forgotten": ("2.0 * c * s * cross", "0.0 * cross"),
     "a density that is not carried along": ("here = there\n", "here = here\n"),
@@ -75,16 +75,11 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("error", PLANTED)
-def test_planted_errors_are_caught(error: str, drift: Callable[..., float], planted: Callable[..., Any]) -> None:
+def test_planted_errors_are_caught(
+    error: str, lopsided: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
+) -> None:
     broken = planted(module, "ellipses", *PLANTED[error])
-    alarms = []
-    for name, options in [
-        ("bimodal_mixture", {"separation": 4.0}),
-        ("correlated_gaussian", {"dim": 3, "rho": 0.5}),
-        ("banana", {"dim": 2, "scale": 1.0, "curvature": 0.5}),
-    ]:
-        target = targets.load(name, **options)
-        alarms.append(drift(target, begin, mover(target, *gaussian("diagonal", target), broken)))
+    alarms = [drift(target, begin, mover(target, *gaussian("diagonal", target), broken), n=30_000) for target in lopsided]
     assert max(alarms) > 2 * ALARM, alarms
 
 
