@@ -68,7 +68,7 @@ PLANTED = {
 def test_planted_errors_are_caught(
     error: str,
     rule: str,
-    lopsided: list[targets.Target],
+    telling: list[targets.Target],
     drift: Callable[..., float],
     planted: Callable[..., Any],
 ) -> None:
@@ -85,7 +85,7 @@ def test_planted_errors_are_caught(
         assert changes_when_frozen(target, rule, broken)
         assert not changes_when_frozen(target, rule, None)
     else:
-        assert any(drift(t, begin(t, rule), mover(t, rule, broken), n=30_000) > 2 * ALARM for t in lopsided)
+        assert any(drift(t, begin(t, rule), mover(t, rule, broken), n=30_000) > 2 * ALARM for t in telling)
 
 
 def changes_when_frozen(target: targets.Target, rule: str, run: Any) -> bool:

@@ -23,12 +23,12 @@ ALARM = 5.0
 SHAPES = ["diagonal", "dense", "low rank"]
 
 
-def gaussian(shape: str, target: targets.Target) -> tuple[np.ndarray, Scale]:
-    """Half a standard deviation beside the target's mean, and wider."""
+def gaussian(shape: str, target: targets.Target, beside: float = 0.5) -> tuple[np.ndarray, Scale]:
+    """Some standard deviations beside the target's mean, and wider."""
     assert target.truth is not None
     moments = target.truth.moments
     sd, dim = 1.3 * np.sqrt(moments.variance), target.dim
-    mean = aligned(moments.mean + 0.5 * np.sqrt(moments.variance))
+    mean = aligned(moments.mean + beside * np.sqrt(moments.variance))
     if shape == "dense":
         return mean, dense_scale(sd[:, None] * (np.eye(dim) - np.eye(dim, k=-1) * 0.3))
     along = np.ones((1, dim)) / np.sqrt(dim)
@@ -63,12 +63,12 @@ def test_it_leaves_a_posterior_invariant_under_its_prior(drift: Callable[..., fl
     assert drift(target, begin, mover(target, *prior)) < ALARM
 
 
+# Where shrinking forgets a side, exact starts drift by less than two standard errors in 20 000 chains: it is not here.
 PLANTED = {
     "the prior counted twice": ("likelihood = there + 0.5 * (", "likelihood = there + 0.0 * ("),
     "an ellipse about the origin": ("mean[i] + (c * (position[i] - mean[i])", "(c * position[i]"),
     "the level drawn wrong": ("- rng.standard_exponential()", "- rng.random()"),
-    "a bracket that is not put at random": ("left, right = angle - 2.0 * math.pi, angle", "left, right = -0.5 * math.pi, angle"),
-    "shrinking that forgets a side": ("right = angle\n", "left = left\n"),
+    "a bracket that is not put at random": ("left, right = angle - 2.0 * math.pi, angle", "left, right = 0.0, angle"),
     "the product of the two draws forgotten": ("2.0 * c * s * cross", "0.0 * cross"),
     "a density that is not carried along": ("here = there\n", "here = here\n"),
 }
@@ -76,11 +76,13 @@ PLANTED = {
 
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_caught(
-    error: str, lopsided: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
+    error: str, telling: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
 ) -> None:
     broken = planted(module, "ellipses", *PLANTED[error])
-    alarms = [drift(target, begin, mover(target, *gaussian("diagonal", target), broken), n=30_000) for target in lopsided]
-    assert max(alarms) > 2 * ALARM, alarms
+    assert any(
+        drift(target, begin, mover(target, *gaussian("diagonal", target, beside=2.0), broken), n=60_000) > 2 * ALARM
+        for target in telling
+    )
 
 
 def test_priors_are_what_the_density_holds() -> None:

@@ -49,11 +49,10 @@ PLANTED = {
 
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_caught(
-    error: str, lopsided: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
+    error: str, telling: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
 ) -> None:
     broken = planted(module, "stretches", *PLANTED[error])
-    alarms = [drift(target, ensemble_at, mover(target, broken), members=8, n=4000) for target in lopsided]
-    assert max(alarms) > 2 * ALARM, alarms
+    assert any(drift(target, ensemble_at, mover(target, broken), members=8) > 2 * ALARM for target in telling)
 
 
 @kernel

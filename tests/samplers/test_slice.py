@@ -77,15 +77,14 @@ PLANTED = {
 
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_caught(
-    error: str, lopsided: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
+    error: str, telling: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
 ) -> None:
     broken = planted(module, "slices", *PLANTED[error])
-    alarms = [
-        drift(target, begin(width), mover(target, scale_of("diagonal", target), broken), n=30_000)
-        for target in lopsided
+    assert any(
+        drift(target, begin(width), mover(target, scale_of("diagonal", target), broken), n=60_000) > 2 * ALARM
+        for target in telling
         for width in (0.7, 3.0)
-    ]
-    assert max(alarms) > 2 * ALARM, alarms
+    )
 
 
 def test_evaluations_are_counted_exactly() -> None:
