@@ -259,15 +259,20 @@ def judge(target: Target, outcome: Outcome, seed: int) -> tuple[Columns, dict[st
 
 def _costs(outcome: Outcome) -> dict[str, Any]:
     ledger, work = outcome.ledger, outcome.work
+    fit = ledger.evaluations[Phase.FIT]
+    before = fit + ledger.evaluations[Phase.WARMUP]
     return {
         "status": str(outcome.status),
         "reason": outcome.reason,
         "compile_seconds": ledger.compile_seconds,
         "setup_seconds": ledger.setup_seconds,
-        "warmup_seconds": ledger.seconds[Phase.WARMUP],
+        "fit_seconds": ledger.seconds[Phase.FIT],
+        "warmup_seconds": ledger.seconds[Phase.FIT] + ledger.seconds[Phase.WARMUP],
         "run_seconds": ledger.seconds[Phase.RUN],
-        "warmup_evaluations": ledger.evaluations[Phase.WARMUP].total,
-        "warmup_gradient_evaluations": ledger.evaluations[Phase.WARMUP].gradient_evaluations,
+        "fit_evaluations": fit.total,
+        "warmup_evaluations": before.total,
+        "warmup_gradient_evaluations": before.gradient_evaluations,
+        "warmup_density_evaluations": before.density_evaluations,
         "run_evaluations": ledger.evaluations[Phase.RUN].total,
         **asdict(work),
     }

@@ -2,20 +2,18 @@
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import pathlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from harness.cell import Cell
-    from harness.executor import Executor
+    from harness.racing import Racing
 
 USAGE = 2  # exit code for what the user has to change
 WRONG = 1  # exit code of `check` for what is wrong
@@ -27,6 +25,28 @@ plugin_option = click.option(
 )
 
 
+def race_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that all commands have which compute cells."""
+    for option in reversed(
+        (
+            click.option("--seeds", type=int, metavar="N", help="Run seeds 1 to N."),
+            click.option("--max-gradients", type=int, metavar="N", help="Evaluations that a cell may spend."),
+            click.option("--max-seconds", type=float, metavar="S", help="Seconds that a cell may spend, as a guard."),
+            click.option(
+                "--jobs",
+                type=click.IntRange(1, 128),
+                default=1,
+                metavar="N",
+                help="Cells at once; seconds are then marked so.",
+            ),
+            plugin_option,
+            click.option("--dry-run", is_flag=True, help="Show what would be computed."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="crossover", prog_name="crossover")
 def cli() -> None:
@@ -34,11 +54,11 @@ def cli() -> None:
 
 
 @cli.command("list")
-@click.argument("what", type=click.Choice(["targets", "methods", "metrics", "presets"]), required=False)
+@click.argument("what", type=click.Choice(["targets", "methods", "metrics", "presets", "studies"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @plugin_option
 def list_(what: str | None, as_json: bool, plugin_files: tuple[str, ...]) -> None:
-    """List targets, methods, metrics and presets."""
+    """List targets, methods, metrics, presets and studies."""
     from harness import listing
 
     _load_plugins(plugin_files)
@@ -55,55 +75,41 @@ def list_(what: str | None, as_json: bool, plugin_files: tuple[str, ...]) -> Non
 @click.option(
     "-m", "--method", "method_patterns", metavar="SPEC", multiple=True, help="SPEC, glob or tag:WORD; repeatable."
 )
-@click.option("--seeds", type=int, metavar="N", help="Run seeds 1 to N.")
-@click.option("--max-gradients", type=int, metavar="N", help="Evaluations that a cell may spend.")
-@click.option("--max-seconds", type=float, metavar="S", help="Seconds that a cell may spend, as a guard.")
-@click.option(
-    "--jobs", type=click.IntRange(1, 128), default=1, metavar="N", help="Cells at once; seconds are then marked so."
-)
-@plugin_option
-@click.option("--dry-run", is_flag=True, help="Show what would be computed.")
+@race_options
 def run(
     folder: pathlib.Path,
     preset_name: str | None,
     target_patterns: tuple[str, ...],
     method_patterns: tuple[str, ...],
-    seeds: int | None,
-    max_gradients: int | None,
-    max_seconds: float | None,
-    jobs: int,
-    plugin_files: tuple[str, ...],
-    dry_run: bool,
+    **asked: Any,
 ) -> None:
     """Race methods on targets, and keep the records in DIR. What is there already is not computed again."""
-    from harness.executor import Executor
+    with _racing(**asked) as race:
+        from harness import presets
 
-    with _interruptible(), Executor(jobs) as executor:  # the server loads while this process reads the arguments
-        from harness import grid, presets, registry, runner
-        from harness.budget import Budget
-        from reports.records import open_folder
+        race.compute(folder, presets.choose(preset_name), list(target_patterns), list(method_patterns))
 
-        _load_plugins(plugin_files)
-        preset = presets.choose(preset_name)
-        budget = Budget(
-            preset.budget.max_gradients if max_gradients is None else max_gradients,
-            preset.budget.max_seconds if max_seconds is None else max_seconds,
-        )
-        targets = registry.select_targets(list(target_patterns or preset.targets))
-        methods = registry.select_methods(list(method_patterns or preset.methods))
-        cells = grid.cells(targets, methods, preset.seeds if seeds is None else seeds, budget)
-        runner.check_plugin_targets(targets, executor)
-        if dry_run:
-            return _dry_run(folder, cells)
-        records = open_folder(folder, create=True)
-        todo = runner.missing(cells, records)
-        _say(f"{len(cells)} cells, {len(cells) - len(todo)} of them already in {folder}")
-        for line in records.damaged:
-            _say(line)
-        _warn_of_other_sources(records)
-        _compute(todo, records, executor)
-        records.consolidate()
-    return None
+
+@cli.command()
+@click.argument("name", metavar="NAME")
+@folder_argument
+@race_options
+def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
+    """Run the study NAME into DIR, as `run` does, and write its tables to NAME.md and NAME.json, and report.html."""
+    with _racing(**asked) as race:
+        from harness import studies
+
+        chosen = studies.choose(name)
+        if not race.compute(folder, chosen.grid(), [], []):
+            return
+    import reports
+    from reports import study as pages
+
+    for path in [
+        *pages.write(folder, name, chosen.summary, chosen.tables),
+        reports.write(folder, folder / "report.html"),
+    ]:
+        click.echo(os.fsencode(path.resolve()))
 
 
 @cli.command()
@@ -239,47 +245,23 @@ def _figure_numbers(only: str | None, known: tuple[int, ...]) -> list[int]:
     return [int(part) for part in wanted]
 
 
-def _dry_run(folder: pathlib.Path, cells: "list[Cell]") -> None:
-    from harness import plugins, registry, runner
-    from reports.records import open_folder
+@contextlib.contextmanager
+def _racing(
+    seeds: int | None,
+    max_gradients: int | None,
+    max_seconds: float | None,
+    jobs: int,
+    plugin_files: tuple[str, ...],
+    dry_run: bool,
+) -> "Iterator[Racing]":
+    """What computes cells as asked, with its processes."""
+    from harness.executor import Executor
 
-    there = folder.exists() and any(folder.iterdir())
-    todo = runner.missing(cells, open_folder(folder)) if there else cells
-    targets = {label: registry.target(label) for label in {cell.target for cell in cells}}
-    methods = {label: registry.method(label) for label in {cell.method for cell in cells}}
-    for cell in cells:
-        method, target = methods[cell.method], targets[cell.target]
-        why = plugins.guarded(f"{cell.method} on {cell.target}", functools.partial(method.unfit, target))
-        state = "there" if cell not in todo else f"skip: {why}" if why else "compute"
-        click.echo(f"{cell.cell_id}  {cell.target}  {cell.method}  seed {cell.seed}  {state}")
-    click.echo(f"{len(cells)} cells, {len(cells) - len(todo)} of them there", err=True)
+    with _interruptible(), Executor(jobs) as executor:  # the server loads while this process reads the arguments
+        from harness.racing import Racing
 
-
-def _compute(todo: "list[Cell]", records: Any, executor: "Executor") -> None:
-    from harness import progress, runner
-
-    if not todo:
-        return
-    counts: dict[str, int] = {}
-    with progress.told(len(todo)) as tell:
-
-        def listener(cell: "Cell", row: dict[str, Any]) -> None:
-            counts[row["status"]] = counts.get(row["status"], 0) + 1
-            tell(cell, row)
-
-        runner.run(todo, records, executor, listener)
-    _say("computed: " + ", ".join(f"{count} {status}" for status, count in sorted(counts.items())))
-
-
-def _warn_of_other_sources(records: Any) -> None:
-    """Say so when cells of this folder were computed by other sources than the present ones."""
-    from harness import provenance
-
-    ids = records.cell_ids()
-    read = records.read_cell(ids[0]) if ids else None
-    versions = (read[0].get("versions") or {}) if read else {}
-    if versions and versions.get("sources") != provenance.versions()["sources"]:
-        _say("warning: cells in this folder were computed by other sources; for a fresh comparison name a new folder")
+        _load_plugins(plugin_files)
+        yield Racing(executor, seeds, max_gradients, max_seconds, dry_run)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,18 @@
 import sys
 from typing import Any
 
-SECTIONS = ["targets", "methods", "metrics", "presets"]
+SECTIONS = ["targets", "methods", "metrics", "presets", "studies"]
 
 
 def sections(wanted: list[str]) -> dict[str, list[dict[str, Any]]]:
     """The sections asked for, each a list of records. Nothing is compiled and no target or method is imported."""
-    makers = {"targets": _targets, "methods": _methods, "metrics": _metrics, "presets": _presets}
+    makers = {
+        "targets": _targets,
+        "methods": _methods,
+        "metrics": _metrics,
+        "presets": _presets,
+        "studies": _studies,
+    }
     return {name: makers[name]() for name in wanted}
 
 
@@ -72,17 +78,25 @@ def _metrics() -> list[dict[str, Any]]:
 def _presets() -> list[dict[str, Any]]:
     from harness.presets import DEFAULT, PRESETS
 
-    return [
-        {
-            "name": name,
-            "summary": preset.summary + (" (default)" if name == DEFAULT else ""),
-            "targets": list(preset.targets),
-            "methods": list(preset.methods),
-            "seeds": preset.seeds,
-            "max_gradients": preset.budget.max_gradients,
-        }
-        for name, preset in PRESETS.items()
-    ]
+    default = {DEFAULT: " (default)"}
+    return [_race(name, preset, default.get(name, "")) for name, preset in PRESETS.items()]
+
+
+def _studies() -> list[dict[str, Any]]:
+    from harness.studies import STUDIES
+
+    return [_race(name, study.grid()) for name, study in STUDIES.items()]
+
+
+def _race(name: str, preset: Any, more: str = "") -> dict[str, Any]:
+    return {
+        "name": name,
+        "summary": preset.summary + more,
+        "targets": list(preset.targets),
+        "methods": list(preset.methods),
+        "seeds": preset.seeds,
+        "max_gradients": preset.budget.max_gradients,
+    }
 
 
 def _first_line(doc: str | None) -> str:

@@ -3,12 +3,12 @@
 import fnmatch
 from typing import Any
 
-from harness import warm_start
+from harness import basins, warm_start
 from harness.plugins import guarded
 from harness.spec import Spec, is_glob, parse
 from samplers.registry import METHODS as SAMPLERS
 from targets.catalogue import Catalogue
-from targets.options import UsageError
+from targets.options import UsageError, defaults
 from targets.protocols import Method
 from targets.registry import TARGETS
 from targets.target import Target
@@ -40,7 +40,9 @@ def target(spec: str | Spec) -> Target:
 
 
 def method(spec: str | Spec) -> Method:
-    """Make the method that a SPEC names; any sampler also takes `warm_start` and `take` (see `harness.warm_start`).
+    """Make the method that a SPEC names.
+
+    Any sampler also takes the options of `harness.warm_start`, or those of `harness.basins`.
 
     Raises:
         UsageError: the SPEC, its name or an option is not accepted.
@@ -51,20 +53,39 @@ def method(spec: str | Spec) -> Method:
 
 def _method(wanted: Spec) -> Method:
     options: dict[str, Any] = dict(wanted.options)
-    warm = {key: options.pop(key) for key in warm_start.OPTIONS if key in options}
-    if warm and wanted.name not in SAMPLERS.entries:
-        raise UsageError(f"{wanted.name} cannot be warm-started; samplers that can: {', '.join(SAMPLERS.entries)}")
     if wanted.name in SAMPLERS.entries:
-        from samplers.registry import method as make_sampler
-
-        sampler = make_sampler(wanted.name, **options)
-        return warm_start.wrap(sampler, method, **warm) if warm else sampler
+        return _sampler(wanted.name, options)
+    if warm := {key for key in warm_start.OPTIONS if key in options and key not in _own_options(wanted.name)}:
+        samplers = ", ".join(SAMPLERS.entries)
+        raise UsageError(f"{wanted.name} cannot be warm-started ({min(warm)}); samplers that can: {samplers}")
     if wanted.name in VARIATIONAL.entries:
         from variational.registry import method as make_vi
 
         return make_vi(wanted.name, **options)
     made = catalogue().prepare(wanted.name, options)
     return _named(made.factory(**made.options), Spec(wanted.name, {key: made.options[key] for key in made.changed}))
+
+
+def _sampler(name: str, options: dict[str, Any]) -> Method:
+    from samplers.registry import method as make_sampler
+
+    own = _own_options(name)
+    warm = {key: options.pop(key) for key in warm_start.OPTIONS if key in options and key not in own}
+    basin = {key: options.pop(key) for key in basins.OPTIONS if key in options and key not in own}
+    sampler = make_sampler(name, **options)
+    if warm and basin:
+        raise UsageError(
+            f"{name}: a sampler begins from a fit or in known basins: {min(warm)} and start exclude each other"
+        )
+    if basin:
+        return basins.wrap(sampler, **basin)
+    return warm_start.wrap(sampler, method, **warm) if warm else sampler
+
+
+def _own_options(name: str) -> set[str]:
+    """Names of the options that a method has of its own; none where it has no name."""
+    known = catalogue()
+    return set(defaults(known.factory(name))) if name in known.names() else set()
 
 
 def label(made: Method) -> str:

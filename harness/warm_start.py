@@ -1,41 +1,21 @@
-"""A sampler that starts from what a VI method found, with the fit on the clock.
-
-What is taken from the fit:
-
-- `mean`: every chain starts at the mean of the approximation;
-- `draws`: every chain starts at its own draw from it;
-- `mean+metric`, `draws+metric`: the covariance of the approximation becomes the metric as well. A full covariance is
-  kept, and warm-up tunes the step alone; variances of a factorised family are the first metric, and adaptation goes on,
-  since freezing them is harmful wherever the posterior is correlated.
-"""
+"""A sampler that starts from what a VI method found, with the fit on the clock. What is taken: `harness.handover`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from harness.handover import Handover, Start
 from harness.spec import parse
-from samplers import Initial
+from samplers.method import Sampler
 from targets.options import require, spec
 from targets.protocols import Approximation, Method, Phase, Run, Status, Work
 from targets.target import Target
+from variational.evaluation import compile_log_densities
 
-OPTIONS = ("warm_start", "take", "fit_budget")
-TAKES = ("mean", "draws", "mean+metric", "draws+metric")
+TAKEN = tuple(field.name for field in fields(Handover))
+OPTIONS = ("warm_start", *TAKEN, "fit_budget")
 FIT_BUDGET = 50_000
-
-
-class Sampler(Method, Protocol):
-    """A sampler as `samplers` makes it: a method that can be told where to start."""
-
-    @property
-    def label(self) -> str: ...
-
-    @property
-    def num_chains(self) -> int: ...
-
-    def start(self, target: Target, seed: int, initial: Initial | None = None) -> Run: ...
 
 
 @dataclass
@@ -48,7 +28,7 @@ class WarmStart:
 
     sampler: Sampler
     fit: Method
-    take: str
+    handover: Handover
     fit_budget: int
     name: str
     label: str
@@ -62,6 +42,8 @@ class WarmStart:
         """Compile both parts."""
         self.fit.compile(target)
         self.sampler.compile(target)
+        if self.handover.psis:
+            compile_log_densities(target)
 
     def start(self, target: Target, seed: int) -> "WarmStartRun":
         """Begin with the fit. The sampler gets `seed`, so that a cold run of the same seed is its pair."""
@@ -70,22 +52,28 @@ class WarmStart:
 
 
 class WarmStartRun:
-    """First the fit, which counts as warm-up; then the sampler."""
+    """First the fit, a phase of its own; then the sampler."""
 
     def __init__(self, method: WarmStart, target: Target, seed: int, fit: Run) -> None:
         self.method = method
         self.target = target
         self.seed = seed
         self.fit = fit
+        self.handed: Start | None = None  # once the fit is over
         self.sampler: Run | None = None
         self.trouble = ""
 
     @property
     def work(self) -> Work:
-        return self.fit.work if self.sampler is None else self.fit.work + self.sampler.work
+        work = Work() + self.fit.work
+        for part in (self.handed, self.sampler):
+            work = work if part is None else work + part.work
+        return work
 
     @property
     def phase(self) -> Phase:
+        if self.handed is None:
+            return Phase.FIT
         return Phase.WARMUP if self.sampler is None else self.sampler.phase
 
     @property
@@ -96,76 +84,72 @@ class WarmStartRun:
 
     @property
     def reason(self) -> str:
-        return self.trouble if self.sampler is None else self.sampler.reason
+        if self.sampler is None or self.handed is None:
+            return self.trouble
+        return "; ".join(filter(None, (self.sampler.reason, self.handed.note)))
 
     def advance(self, work: int) -> None:
-        """Advance the fit until it ends, then the sampler."""
+        """Advance the fit until it ends, then the sampler, whose own start is work of its own phase."""
         if self.sampler is not None:
             self.sampler.advance(work)
-            return
+        elif self.handed is not None:
+            self.sampler = self.method.sampler.start(self.target, self.seed, self.handed.initial)
+        else:
+            self._fit(work)
+
+    def _fit(self, work: int) -> None:
         left = self.method.fit_budget - self.fit.work.total
         if self.fit.status is Status.RUNNING and left > 0:
             self.fit.advance(min(work, left))
         if self.fit.status is Status.FAILED:
             self.trouble = f"the fit to start from failed: {self.fit.reason}"
         elif self.fit.status is Status.CONVERGED or self.fit.work.total >= self.method.fit_budget:
-            self._begin()
+            self._hand_over()
 
     def approximation(self) -> Approximation | None:
         """What the sampler believes; nothing while the fit goes on."""
         return None if self.sampler is None else self.sampler.approximation()
 
     def diagnostics(self) -> dict[str, float]:
-        """Those of the sampler."""
-        return {} if self.sampler is None else self.sampler.diagnostics()
+        """Those of the sampler, and of its start."""
+        if self.sampler is None or self.handed is None:
+            return {}
+        return self.sampler.diagnostics() | self.handed.diagnostics
 
-    def _begin(self) -> None:
+    def _hand_over(self) -> None:
         approximation = self.fit.approximation()
         if approximation is None:
             self.trouble = "the fit to start from has nothing to say"
             return
-        initial = taken(approximation, self.method.take, self.method.sampler.num_chains, self.seed)
-        self.sampler = self.method.sampler.start(self.target, self.seed, initial)
-
-
-def taken(approximation: Approximation, take: str, chains: int, seed: int) -> Initial:
-    """What a sampler of so many chains is given of the approximation."""
-    if take.startswith("mean"):
-        positions = np.tile(approximation.mean, (chains, 1))
-    else:
-        positions = approximation.sample(np.random.default_rng([seed, 2]), chains)
-    metric = None
-    if take.endswith("+metric"):
-        factorised = bool(getattr(approximation, "diagonal", False))
-        covariance = approximation.covariance
-        metric = np.diagonal(covariance).copy() if factorised else covariance
-    return Initial(positions=np.ascontiguousarray(positions), metric=metric)
+        points = self.method.sampler.starts(self.target)
+        self.handed = self.method.handover.begin(approximation, self.target, points, self.seed)
 
 
 def wrap(
     sampler: Method,
     make: Callable[[str], Method],
     warm_start: object = None,
-    take: object = "mean",
     fit_budget: object = FIT_BUDGET,
+    **taken: object,
 ) -> WarmStart:
     """Put a VI method in front of a sampler; `make` turns the SPEC `warm_start` into a method.
 
     Raises:
-        UsageError: the VI method is none, or `take` or `fit_budget` is not accepted.
+        UsageError: the VI method is none, or `fit_budget` or what is `taken` is not accepted.
     """
     require(isinstance(warm_start, str), f"{sampler.name}: warm_start takes the SPEC of a VI method")
-    require(take in TAKES, f"{sampler.name}: take={take} is not accepted; it takes {', '.join(TAKES)}")
     require(
         isinstance(fit_budget, int) and not isinstance(fit_budget, bool) and fit_budget >= 1,
         f"{sampler.name}: fit_budget={fit_budget} is not accepted; it takes a whole number of evaluations",
     )
+    handover = Handover(**taken)  # type: ignore[arg-type]  # it looks at the types itself
     fit = make(str(warm_start))
     require("vi" in fit.tags, f"{sampler.name}: warm_start={warm_start} is not a VI method")
-    own = parse(str(getattr(sampler, "label", sampler.name))).options
-    options = {"warm_start": getattr(fit, "label", fit.name), "take": take} | own
+    options: dict[str, object] = {"warm_start": getattr(fit, "label", fit.name), "take": handover.take}
+    options |= {key: getattr(handover, key) for key in TAKEN if getattr(handover, key) != getattr(Handover, key)}
     if fit_budget != FIT_BUDGET:
         options["fit_budget"] = fit_budget
-    label = spec(sampler.name, options)
+    own = parse(str(getattr(sampler, "label", sampler.name))).options
     tags = sampler.tags | {"warm-start"} | (fit.tags & {"oracle"})
-    return WarmStart(sampler, fit, str(take), int(fit_budget), sampler.name, label, tags)  # type: ignore[arg-type, call-overload]
+    label = spec(sampler.name, options | own)
+    return WarmStart(sampler, fit, handover, int(fit_budget), sampler.name, label, tags)  # type: ignore[arg-type, call-overload]

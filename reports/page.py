@@ -60,7 +60,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    from reports import drawn, efficiency, rows, runs
+    from reports import drawn, efficiency, paired, rows, runs
 
     results = runs.read(cells, curves)
     looks = _looks(results)
@@ -77,6 +77,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
         rows.page(results),
         digest=digest,
         problems=problems,
+        paired=paired.section(results),
         level=efficiency.LEVEL,
         unadjusted={name for name, look in looks.items() if "unadjusted" in look},
         colour={

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,14 @@ class ChainsRun:
     A round brings all chains to the same number of iterations. Its length depends on the state alone, never on the
     clock or on what was asked of `advance`, so that results do not depend on how the work is cut. The chains of a round
     run in `threads` threads; each has its own random numbers, so that results do not depend on these either.
+
+    Attributes:
+        pace: nanoseconds an evaluation takes, where the caller has measured it; slow densities have shorter rounds. The
+            draws are the same for any, but not how many there are when `advance` returns: the harness leaves it.
     """
+
+    pace = 0.0
+    _pool: ThreadPoolExecutor | None = None
 
     def __init__(
         self,
@@ -73,7 +80,8 @@ class ChainsRun:
             self._fail(str(error))
             self._count()
             return
-        self.tuning = Tuning(scale or _guess(starts), initial.kept, strength=initial.strength)
+        given = None if initial.kept else scale
+        self.tuning = Tuning(scale or _guess(starts), initial.kept, given=given, strength=initial.strength)
         self.chains = self.transition.begin(self.target, self.rngs, starts, self.counters, self.tuning)
         width = 2 * dim if self.tuning.with_gradients else dim
         self.values = empty(chains, length, self.members * width)
@@ -113,7 +121,7 @@ class ChainsRun:
         nominal = 50.0 + self.target.dim + 0.1 * self.target.data.size  # nanoseconds an evaluation
         if "slow" in self.target.tags:
             nominal += SLOW_NANOSECONDS
-        evaluations = min(ROUND_EVALUATIONS / len(self.chains), CALL_NANOSECONDS / nominal)
+        evaluations = min(ROUND_EVALUATIONS / len(self.chains), CALL_NANOSECONDS / max(nominal, self.pace))
         return max(1, int(evaluations / self.transition.cost(self.target, self.counters, self.tuning)))
 
     def _run_to(self, end: int, adapting: bool) -> None:
@@ -139,9 +147,16 @@ class ChainsRun:
             for c in chains:
                 work(c)
             return
-        with ThreadPoolExecutor(self.threads) as pool:
-            for future in [pool.submit(work, c) for c in chains]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, "chains")
+        futures = [self._pool.submit(work, c) for c in chains]
+        try:
+            for future in futures:
                 future.result()
+        finally:  # after an exception or an interrupt nothing goes on behind the caller's back
+            for future in futures:
+                future.cancel()
+            wait(futures)
 
     def _learn(self) -> None:
         lesson, self.lessons = self.lessons[0], self.lessons[1:]
@@ -217,7 +232,8 @@ class ChainsRun:
 
     def __getstate__(self) -> dict[str, Any]:
         filled = self.values[:, : self.done].copy(), self.stats[:, : self.done].copy()
-        return {**self.__dict__, "values": (self.values.shape, filled[0]), "stats": (self.stats.shape, filled[1])}
+        own = {key: value for key, value in self.__dict__.items() if key != "_pool"}
+        return {**own, "values": (self.values.shape, filled[0]), "stats": (self.stats.shape, filled[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         values, stats = state.pop("values"), state.pop("stats")

@@ -1,15 +1,21 @@
 """Draws of several chains: the approximation that a sampler offers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from samplers.variables import variables
 from targets.kernel import Matrix, Vector
+from targets.target import Named
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray
 
 Values = npt.NDArray[np.float64]
 
@@ -44,12 +50,16 @@ class Draws:
         stats: what is known of each draw, (chains, n) each, under the names of `samplers.chain.STATS_DTYPE`. The chains
             of an ensemble share one row among its members.
         warmup: the draws of warm-up, where they were kept.
+        named: the target's named quantities and the map to them, if it has one.
+        about: what is said of the run that made them, under the names of ArviZ's schema.
     """
 
     values: Values
     coordinates: tuple[str, ...] = ()
     stats: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     warmup: "Draws | None" = None
+    named: Named | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def divergences(self) -> int:
@@ -115,6 +125,72 @@ class Draws:
         """(dim,) tail effective sample size, NaN below four draws a chain (Vehtari et al. 2021)."""
         return _statistic(self.values, "ess", "tail")
 
+    @cached_property
+    def mcse_mean(self) -> Vector:
+        """(dim,) Monte Carlo standard error of the means, NaN below four draws a chain."""
+        return _statistic(self.values, "mcse", "mean")
+
+    @cached_property
+    def mcse_sd(self) -> Vector:
+        """(dim,) Monte Carlo standard error of the standard deviations, NaN below four draws a chain."""
+        return _statistic(self.values, "mcse", "sd")
+
+    @cached_property
+    def named_values(self) -> Values:
+        """(chains, n, names): the named quantities, or the coordinates where the target names none."""
+        if self.named is None:
+            return self.values
+        return np.asarray(self.named.values(self.flat)).reshape(*self.values.shape[:2], len(self.named.names))
+
+    def __getitem__(self, name: str) -> Values:
+        """(chains, n, ...): a quantity by name, as in `draws["tau"]`; theta[1], theta[2], ... are `draws["theta"]`.
+
+        Raises:
+            KeyError: there is none of that name, neither named nor a coordinate.
+        """
+        known: list[str] = []
+        named = () if self.named is None else self.named.names
+        for names, values in ((named, "named_values"), (self.coordinates, "values")):
+            for variable in variables(names):
+                if variable.name == name:
+                    return variable.of(getattr(self, values))
+            if name in names:
+                return np.asarray(getattr(self, values)[..., names.index(name)])
+            known += [variable.name for variable in variables(names)]
+        raise KeyError(f"no quantity is called {name!r}; there are {', '.join(dict.fromkeys(known))}")
+
+    def summary(
+        self, *, unconstrained: bool = False, probabilities: Sequence[float] = (0.05, 0.5, 0.95)
+    ) -> "pd.DataFrame":
+        """A table of the named quantities; of the coordinates where the target names none, or with `unconstrained`.
+
+        Columns: mean, sd, mcse_mean, mcse_sd (Monte Carlo standard errors), a quantile for each of the probabilities
+        (q5, q50, q95), ess_bulk, ess_tail, r_hat.
+
+        Raises:
+            UsageError: a probability is not between 0 and 1.
+        """
+        from samplers.summary import summary
+
+        if unconstrained or self.named is None:
+            return summary(self, self.coordinates, probabilities)
+        return summary(Draws(self.named_values), self.named.names, probabilities)
+
+    def to_arviz(self, *, save_warmup: bool = True) -> "xarray.DataTree":
+        """An xarray DataTree in ArviZ's schema. Needs the extra `arviz`.
+
+        `posterior` holds the named quantities, and `unconstrained_posterior` the coordinates; the coordinates are the
+        posterior where the target names nothing else. theta[1], theta[2], ... become one variable `theta` with the
+        dimension `theta_dim_0`, labelled 1, 2, .... `sample_stats` holds the statistics of draws. Draws of warm-up are
+        in groups of the same names behind `warmup_`, unless `save_warmup` is false.
+
+        Raises:
+            UsageError: arviz-base or xarray is not installed.
+        """
+        from samplers.arviz import to_arviz
+
+        return to_arviz(self, save_warmup)
+
     def worst(self) -> Worst:
         """Largest R-hat, and smallest bulk ESS of x and of x², at a bounded cost.
 
@@ -148,6 +224,12 @@ class Draws:
             found["tree_depth"] = float(self.stats["tree_depth"].mean())
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle keeps: of the named quantities the values, since the map to them may be any function."""
+        if self.named is None:
+            return dict(self.__dict__)
+        return {**self.__dict__, "named_values": self.named_values, "named": Named(self.named.names, _unmapped)}
+
     def __repr__(self) -> str:
         chains, n, dim = self.values.shape
         return (
@@ -155,6 +237,12 @@ class Draws:
             f"ess_bulk >= {np.min(self.ess_bulk):.0f}, ess_tail >= {np.min(self.ess_tail):.0f}, "
             f"{self.divergences} divergences)"
         )
+
+
+def _unmapped(x: Matrix) -> Matrix:
+    raise RuntimeError(
+        f"the map of these draws to named quantities was not kept when they were pickled, for {len(x)} points"
+    )
 
 
 def suspects(values: Values, squared: bool = False) -> npt.NDArray[np.intp]:

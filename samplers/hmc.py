@@ -9,7 +9,7 @@ from samplers import leapfrog
 from samplers.chain import Chain, Stats, Tally
 from samplers.initial import evaluate, single_chains
 from samplers.method import MCMC
-from samplers.metric import largest_variance, standard_deviations
+from samplers.metric import adapt, largest_variance, standard_deviations
 from samplers.pointer import pointer
 from samplers.scale import Scale
 from samplers.transition import Plain, Seen, Starts, Tuning
@@ -82,8 +82,7 @@ class HMC(Plain):
         forget each other; as long as the draws show that they do not, it is stretched.
         """
         values = seen.values
-        if not tuning.kept:
-            tuning.scale = standard_deviations(values, tuning.scale)
+        adapt(tuning, standard_deviations, values)
         tuning.most = self.max_leapfrogs
         if self.path is None:
             remembered = memory(values)

@@ -26,9 +26,11 @@ class Initial:
     Attributes:
         positions: (chains, dim), one starting point a chain; None to draw them as a cold start does.
         metric: (dim,) variances; or a (dim, dim) covariance; or a `Scale`, such as one of low rank; or None.
-        keep: whether the metric stays as it is. By default a covariance or a scale does, and variances are a first
-            guess that warm-up refines, since freezing them harms wherever the target is correlated.
-        strength: what the metric weighs against the draws of a window, as a number of draws, where it is not kept.
+        keep: whether the metric stays as it is. By default a covariance does, or a scale with one, and variances are
+            refined by warm-up, since freezing them harms wherever the target is correlated.
+        strength: what a metric that is not kept weighs against the draws of each window of warm-up, as a number of
+            draws: nothing of it is left after the first window at 0, and all of it stays at infinity. See
+            `samplers.metric.adapt`.
     """
 
     positions: Matrix | None = None
@@ -40,8 +42,9 @@ class Initial:
         """Compare the shapes with the number of starting points and the dimension.
 
         Raises:
-            UsageError: they do not fit.
+            UsageError: they do not fit, or the strength is negative.
         """
+        require(self.strength >= 0.0, f"a strength of {self.strength} draws is not accepted; it takes 0 or more")
         if self.positions is not None:
             shape = np.shape(self.positions)
             require(
@@ -62,8 +65,10 @@ class Initial:
     @property
     def kept(self) -> bool:
         """Whether the metric stays what it is."""
-        full = isinstance(self.metric, Scale) or (self.metric is not None and np.ndim(self.metric) == 2)
-        return self.metric is not None and (full if self.keep is None else self.keep)
+        if self.metric is None:
+            return False
+        full = not self.metric.is_diagonal if isinstance(self.metric, Scale) else np.ndim(self.metric) == 2
+        return full if self.keep is None else self.keep
 
     def scale(self) -> Scale | None:
         """The square root of the metric; None without a metric.

@@ -2,14 +2,42 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from samplers.chains import ChainsRun
+from samplers.draws import Draws
 from samplers.initial import Initial
 from samplers.transition import Transition
 from targets.options import require, spec
+from targets.protocols import Method, Run
 from targets.target import Target
 
 SHORTEST_WARMUP = 20
+
+
+class SamplerRun(Run, Protocol):
+    """A run of chains, which also says how many draws each has and what warm-up drew."""
+
+    @property
+    def done(self) -> int: ...  # draws a chain, of this phase
+
+    def approximation(self) -> Draws | None: ...
+
+    def warmup(self) -> Draws | None: ...
+
+
+class Sampler(Method, Protocol):
+    """A sampler with its options fixed: a method that can be told where to start, and in how many threads to run."""
+
+    @property
+    def label(self) -> str: ...  # the SPEC that makes it again
+
+    @property
+    def num_chains(self) -> int: ...
+
+    def starts(self, target: Target) -> int: ...  # how many starting points its chains take together
+
+    def start(self, target: Target, seed: int, initial: Initial | None = None, threads: int = 1) -> SamplerRun: ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +74,8 @@ class MCMC:
 
     def unfit(self, target: Target) -> str | None:
         """Why the chains cannot run on this target, or None."""
+        if not target.differentiable and not self.transition.uses_density(target):
+            return f"{self.name} needs a gradient"
         return self.transition.unfit(target)
 
     def starts(self, target: Target) -> int:

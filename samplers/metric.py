@@ -1,12 +1,20 @@
-"""The scale that warm-up learns from a window: from the draws of all chains, or from draws and their gradients."""
+"""The scale that warm-up learns from a window: from the draws of all chains, or from draws and their gradients.
+
+What learns takes the draws of a window (and their gradients), the scale before it, and what that weighs, in draws.
+"""
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
+from samplers.transition import Tuning
 from targets.kernel import Matrix, Vector
 
 Values = npt.NDArray[np.float64]
+Learner = Callable[..., Scale]
 
 ENOUGH = 3  # draws a dimension, for a covariance
 PRIOR = 5.0  # draws that what was known before a window counts as much as (Stan's number)
@@ -16,7 +24,62 @@ CUTOFF = 2.0  # a variance within this factor of the diagonal's is left to it (n
 MOST_DRAWS = 200  # from which directions are looked for
 
 
-def standard_deviations(values: Values, before: Scale) -> Scale:
+def adapt(tuning: Tuning, learner: Learner, values: Values, *gradients: Values) -> None:
+    """Let `learner` renew the scale from the draws (chains, n, dim) of a window, unless the scale is kept.
+
+    A scale that was given and is not kept weighs as much as `tuning.strength` draws, in this and in every later window:
+    see `weighed`. Without one, what was learned from the window before counts for `PRIOR` draws.
+    """
+    if tuning.kept:
+        return
+    if tuning.given is None:
+        tuning.scale = learner(values, *gradients, tuning.scale)
+    elif math.isfinite(tuning.strength):
+        learned = learner(values, *gradients, tuning.scale, 0.0)
+        tuning.scale = weighed(learned, values, tuning.given, tuning.strength)
+
+
+def weighed(learned: Scale, values: Values, given: Scale, strength: float) -> Scale:
+    """What the n draws (chains, n / chains, dim) of a window and a scale that counts for `strength` more say together.
+
+    Of two diagonal scales, the variances' geometric mean with these weights. Otherwise the covariance
+    (n C + strength C0) / (n + strength), with C0 that of the given scale and C that of the learned one; or that of the
+    draws themselves, where the learned one is diagonal and all together are `ENOUGH` a dimension. It is of low rank if
+    neither is dense.
+    """
+    n, dim = values.shape[0] * values.shape[1], values.shape[2]
+    if strength == 0.0:
+        return learned
+    share = strength / (n + strength)
+    if learned.is_diagonal and given.is_diagonal:
+        return diagonal_scale(learned.diagonal ** (1.0 - share) * given.diagonal**share)
+    ours = learned.covariance
+    if learned.is_diagonal and n + strength >= ENOUGH * dim:
+        ours = np.cov(values.reshape(-1, dim).T, bias=True).reshape(dim, dim)
+    mixed = (1.0 - share) * ours + share * given.covariance
+    if not (learned.is_dense or given.is_dense):
+        return reduced(mixed)
+    try:
+        return dense_scale(np.linalg.cholesky(mixed))
+    except np.linalg.LinAlgError:  # a given covariance that weighs next to nothing, and draws that span too little
+        return learned
+
+
+def reduced(covariance: Matrix, rank: int | None = None) -> Scale:
+    """The scale of low rank nearest to a covariance (dim, dim).
+
+    Its diagonal has the standard deviations. Of the eigenvectors of the correlation it keeps those whose eigenvalue is
+    further than a factor of `CUTOFF` from one, at most the `rank` furthest.
+    """
+    sd = np.sqrt(np.diagonal(covariance))
+    variances, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
+    distance = np.abs(np.log(np.maximum(variances, np.finfo(np.float64).tiny)))
+    furthest = np.argsort(-distance, kind="stable")[:rank]
+    kept = furthest[(distance[furthest] > np.log(CUTOFF)) & (variances[furthest] > 0.0)]
+    return low_rank_scale(sd, vectors[:, kept].T, variances[kept])
+
+
+def standard_deviations(values: Values, before: Scale, weight: float = PRIOR) -> Scale:
     """Pooled over the draws (chains, n, dim), shrunk towards those of the window `before`.
 
     The weights are Stan's, n to 5, but of logarithms, and not towards a constant: the result has no unit of its own.
@@ -25,29 +88,29 @@ def standard_deviations(values: Values, before: Scale) -> Scale:
     n = len(flat)
     variances = flat.var(axis=0)
     known = np.where(variances > 0.0, variances, sd**2)
-    return diagonal_scale(np.exp((n * np.log(known) + PRIOR * np.log(sd**2)) / (2.0 * (n + PRIOR))))
+    return diagonal_scale(np.exp((n * np.log(known) + weight * np.log(sd**2)) / (2.0 * (n + weight))))
 
 
-def stan_deviations(values: Values) -> Scale:
+def stan_deviations(values: Values, *_: object) -> Scale:
     """Pooled over the draws (chains, n, dim), variances shrunk as in Stan: n / (n + 5) var + 1e-3 5 / (n + 5)."""
     flat = values.reshape(-1, values.shape[2])
     n = len(flat)
     return diagonal_scale(np.sqrt((n * flat.var(axis=0) + PRIOR * STAN_VARIANCE) / (n + PRIOR)))
 
 
-def draw_gradient_deviations(values: Values, gradients: Values, before: Scale) -> Scale:
+def draw_gradient_deviations(values: Values, gradients: Values, before: Scale, weight: float = PRIOR) -> Scale:
     """(Var x / Var gradient)^(1/4), pooled over draws and their gradients (chains, n, dim), shrunk as above.
 
     That is nutpie's metric (arXiv:2603.18845): the diagonal one that brings draws and gradients to the same scale.
     """
-    n, sd = values.shape[0] * values.shape[1], before.diagonal
+    n, sd = values.shape[0] * values.shape[1], before.deviations if before.is_dense else before.diagonal
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = values.var(axis=(0, 1)) / gradients.var(axis=(0, 1))
     known = np.where(np.isfinite(ratio) & (ratio > 0.0), ratio, sd**4)
-    return diagonal_scale(np.exp((n * np.log(known) + PRIOR * np.log(sd**4)) / (4.0 * (n + PRIOR))))
+    return diagonal_scale(np.exp((n * np.log(known) + weight * np.log(sd**4)) / (4.0 * (n + weight))))
 
 
-def covariance_factor(values: Values, before: Scale) -> Scale:
+def covariance_factor(values: Values, before: Scale, weight: float = PRIOR) -> Scale:
     """The lower factor of the covariance pooled over the draws (chains, n, dim).
 
     As in Stan the covariance is shrunk by n / (n + 5) towards 1e-3 of a diagonal, here its own. Below `ENOUGH` draws a
@@ -55,7 +118,7 @@ def covariance_factor(values: Values, before: Scale) -> Scale:
     """
     flat = values.reshape(-1, values.shape[2])
     n, dim = flat.shape
-    scale = standard_deviations(values, before)
+    scale = standard_deviations(values, before, weight)
     if n < ENOUGH * dim:
         return scale
     sd = scale.diagonal
@@ -64,14 +127,14 @@ def covariance_factor(values: Values, before: Scale) -> Scale:
     return dense_scale(sd[:, None] * np.linalg.cholesky(correlation))
 
 
-def draw_gradient_low_rank(values: Values, gradients: Values, before: Scale) -> Scale:
+def draw_gradient_low_rank(values: Values, gradients: Values, before: Scale, weight: float = PRIOR) -> Scale:
     """The diagonal scale from draws and gradients, and the directions in which it leaves a variance far from one.
 
     In units of the diagonal, and within the span of draws and gradients, the covariance is the geometric mean of that
     of the draws and the inverse of that of the gradients, each regularised by one draw of unit variance. Directions
     whose variance lies within a factor of `CUTOFF` are left out. (nutpie's low-rank metric, arXiv:2603.18845.)
     """
-    diagonal = draw_gradient_deviations(values, gradients, before)
+    diagonal = draw_gradient_deviations(values, gradients, before, weight)
     sd = diagonal.diagonal
     x, g = _standardised(values / sd), _standardised(gradients * sd)
     basis = _basis(x, g)

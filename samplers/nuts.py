@@ -9,7 +9,14 @@ from samplers.chain import Chain, Stats, Tally
 from samplers.hmc import find_steps
 from samplers.initial import single_chains
 from samplers.method import MCMC
-from samplers.metric import covariance_factor, draw_gradient_deviations, draw_gradient_low_rank, stan_deviations
+from samplers.metric import (
+    Learner,
+    adapt,
+    covariance_factor,
+    draw_gradient_deviations,
+    draw_gradient_low_rank,
+    stan_deviations,
+)
 from samplers.pointer import pointer
 from samplers.schedule import Lesson, nutpie_windows, stan_windows, windows
 from samplers.transition import Plain, Seen, Starts, Tuning
@@ -17,7 +24,13 @@ from targets.kernel import Matrix, compiled
 from targets.options import require
 from targets.target import Target
 
-METRICS = ("nutpie", "nutpie_low_rank", "stan", "stan_dense")
+LEARNERS: dict[str, Learner] = {
+    "nutpie": draw_gradient_deviations,
+    "nutpie_low_rank": draw_gradient_low_rank,
+    "stan": stan_deviations,
+    "stan_dense": covariance_factor,
+}
+METRICS = tuple(LEARNERS)
 DEEPEST = 20
 USUAL = {"nutpie": 400, "nutpie_low_rank": 800, "stan": 1000, "stan_dense": 1000}  # iterations of warm-up
 
@@ -80,16 +93,8 @@ class NUTS(Plain):
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         """Learn the scale; with nutpie's metrics the gradients stand behind the positions."""
-        if tuning.kept:
-            return
-        if self.metric.startswith("nutpie"):
-            positions, gradients = np.split(seen.values, 2, axis=2)
-            learned = draw_gradient_deviations if self.metric == "nutpie" else draw_gradient_low_rank
-            tuning.scale = learned(positions, gradients, tuning.scale)
-        elif self.metric == "stan_dense":
-            tuning.scale = covariance_factor(seen.values, tuning.scale)
-        else:
-            tuning.scale = stan_deviations(seen.values)
+        parts = np.split(seen.values, 2, axis=2) if tuning.with_gradients else [seen.values]
+        adapt(tuning, LEARNERS[self.metric], *parts)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         """Leapfrogs an iteration so far; at the start, those of the deepest tree."""

@@ -10,7 +10,7 @@ from samplers.chain import Chain, Stats, Tally
 from samplers.gradient_free import GradientFree, usual_thin
 from samplers.initial import single_chains
 from samplers.method import MCMC
-from samplers.metric import covariance_factor, standard_deviations
+from samplers.metric import adapt, covariance_factor, standard_deviations
 from samplers.metropolis import walk
 from samplers.transition import Seen, Starts, Transition, Tuning
 from samplers.warmup import restart
@@ -71,9 +71,7 @@ class RandomWalk(GradientFree):
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
-        if not tuning.kept:
-            learned = covariance_factor if self.dense else standard_deviations
-            tuning.scale = learned(seen.values, tuning.scale)
+        adapt(tuning, covariance_factor if self.dense else standard_deviations, seen.values)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         return float(self.stride(target))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from samplers.method import MCMC
+from samplers.method import Sampler
 from targets.catalogue import Catalogue, Entry
 
 METHODS = Catalogue(
@@ -44,6 +44,11 @@ METHODS = Catalogue(
             "no-U-turn sampler: multinomial, dual averaging, metric from draws, or from draws and gradients",
             ("mcmc",),
         ),
+        "smc": Entry(
+            "samplers.smc:smc",
+            "adaptive tempered sequential Monte Carlo, for several modes; estimates the log normaliser",
+            ("mcmc", "smc"),
+        ),
     },
 )
 
@@ -53,13 +58,15 @@ def names() -> list[str]:
     return METHODS.names()
 
 
-def method(name: str, **options: Any) -> MCMC:
+def method(name: str, **options: Any) -> Sampler:
     """Make a sampler by name: `method("hmc", target_accept=0.9)`.
 
     Raises:
         UsageError: the name or an option is not accepted; the message says what is.
     """
     made = METHODS.prepare(name, options)
-    sampler: MCMC = made.factory(**made.options)
+    sampler: Any = made.factory(**made.options)
     tags = METHODS.entries[name].tags if name in METHODS.entries else ()
-    return replace(sampler, name=name, options=made.options, changed=made.changed, tags=sampler.tags | set(tags))
+    tags = sampler.tags | set(tags)
+    found: Sampler = replace(sampler, name=name, options=made.options, changed=made.changed, tags=tags)
+    return found

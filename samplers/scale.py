@@ -32,6 +32,10 @@ class Scale(NamedTuple):
         return bool(self.factor.shape[0] > 0)
 
     @property
+    def is_diagonal(self) -> bool:
+        return not self.is_dense and len(self.stretches) == 0
+
+    @property
     def matrix(self) -> Matrix:
         """(dim, dim) A itself."""
         if self.is_dense:

@@ -7,7 +7,7 @@ import numpy as np
 from samplers.chain import Stats, Tally
 from samplers.gradient_free import GradientFree
 from samplers.method import MCMC
-from samplers.metric import covariance_factor
+from samplers.metric import adapt, covariance_factor
 from samplers.slices import Slicer, begin_widths, pool_widths, slicer, slices
 from samplers.transition import Seen, Starts, Tuning
 from samplers.warmup import restart
@@ -63,7 +63,7 @@ class Slice(GradientFree):
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         if self.factored and not tuning.kept:
-            tuning.scale = covariance_factor(seen.values, tuning.scale)
+            adapt(tuning, covariance_factor, seen.values)
             begin_widths(seen.chains)
         else:
             pool_widths(seen.chains)

@@ -27,7 +27,8 @@ class Tuning:
         most: most leapfrog steps a trajectory may have.
         with_gradients: whether rows of draws in warm-up are (2 dim,), the gradient behind the position, for `learn`;
             `begin` says so.
-        strength: what a given scale that is not kept weighs against the draws of a window, in draws.
+        given: the scale that was handed over and is not kept; None where there is none. See `samplers.metric.adapt`.
+        strength: what it weighs against the draws of a window, in draws.
         own: what only one kind of chain tunes.
     """
 
@@ -37,7 +38,8 @@ class Tuning:
     stretch: float = 1.0
     most: int = 1
     with_gradients: bool = False
-    strength: float = 5.0
+    given: Scale | None = None
+    strength: float = 0.0
     own: dict[str, Any] = field(default_factory=dict)
 
 

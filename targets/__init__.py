@@ -1,5 +1,6 @@
 """Densities, their data, and the certified truth about each."""
 
+from targets.bring import from_function
 from targets.kernel import aligned, data_matrix, density, kernel
 from targets.options import UsageError, require
 from targets.registry import load, names
@@ -19,6 +20,7 @@ __all__ = [
     "aligned",
     "data_matrix",
     "density",
+    "from_function",
     "kernel",
     "load",
     "names",

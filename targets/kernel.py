@@ -7,6 +7,7 @@ A kernel is a compiled function
 and loops take it as an argument of the first-class type `KERNEL`, so that a new target compiles itself alone.
 """
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Protocol
@@ -37,16 +38,32 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
-# Exceptions of plain Python densities, kept while compiled code runs, which cannot carry them; see `targets.plain`.
-failures: list[BaseException] = []
+
+class Failures(threading.local):
+    """The exception that a density met while compiled code ran, which cannot carry it; see `targets.plain`.
+
+    Each thread has its own: a density is called in the thread of the loop that calls it, so that an exception comes out
+    of that loop, and loops of other threads go on.
+    """
+
+    def __init__(self) -> None:
+        self.kept: BaseException | None = None
+
+    def __bool__(self) -> bool:
+        return self.kept is not None
+
+    def append(self, failure: BaseException) -> None:
+        self.kept = self.kept or failure
+
+
+failures = Failures()
 
 
 def raise_failure() -> None:
-    """Raise the exception that a plain Python density met in compiled code, if there is one."""
-    kept = failures[:]
-    failures.clear()
-    if kept:
-        raise kept[0]
+    """Raise the exception that a density met in compiled code of this thread, if there is one, and forget it."""
+    failure, failures.kept = failures.kept, None
+    if failure is not None:
+        raise failure
 
 
 class Distinct(Compiler):

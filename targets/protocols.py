@@ -27,7 +27,8 @@ class Status(StrEnum):
 class Phase(StrEnum):
     """What the work of a run is for now: the columns of the ledger."""
 
-    WARMUP = "warmup"  # adaptation, or the fit that a warm start begins with
+    FIT = "fit"  # that a warm start begins with
+    WARMUP = "warmup"  # adaptation
     RUN = "run"
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from targets.kernel import Density, Kernel, Matrix, Vector, compiled, empty, raise_failure
+from targets.kernel import Density, Kernel, Matrix, Vector, compiled, densities, empty, raise_failure
 from targets.options import spec
 from targets.truth import Truth
+
+DENSITY_ALONE = "density alone"  # the tag of a target without gradient
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class Target:
         """The name with the options that differ from their defaults, as `crossover run -t` takes it."""
         return spec(self.name, {key: self.options[key] for key in self.changed})
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether the kernel writes gradients; that of a target tagged `DENSITY_ALONE` fills them with NaN."""
+        return DENSITY_ALONE not in self.tags
+
     @cached_property
     def kernel(self) -> Any:
         """The compiled kernel, loaded from the cache or compiled when first read."""
@@ -135,7 +142,12 @@ class Target:
 
     def log_densities(self, x: Matrix) -> Vector:
         """Log densities (n,) at the points x (n, dim)."""
-        return self.evaluate(x)[0]
+        if self.differentiable:
+            return self.evaluate(x)[0]
+        points = np.atleast_2d(np.ascontiguousarray(x, dtype=np.float64))
+        values = empty(len(points))
+        densities(self.density, self.data, points, values)
+        return values
 
     def __reduce__(self) -> Any:
         if self.registered:

@@ -27,7 +27,14 @@ SHIPPED = [name for name in ARROWS if name != "benchmarks"]
 REGISTRIES = ("targets", "samplers", "variational", "harness")
 
 # Where code of other people runs (a plug-in, a cell of a race), whatever it raises has to become a message or a record.
-CATCH_ALL = {"harness/plugins.py", "harness/check.py", "harness/cell.py", "harness/work.py", "targets/plain.py"}
+CATCH_ALL = {
+    "harness/plugins.py",
+    "harness/check.py",
+    "harness/cell.py",
+    "harness/work.py",
+    "targets/guard.py",
+    "targets/plain.py",
+}
 
 
 def sources(package: str) -> list[pathlib.Path]:

@@ -18,10 +18,18 @@ import benchmarks.kernels
 import benchmarks.memory
 import benchmarks.startup
 import benchmarks.steps
+import benchmarks.threads
 
 HOUSE = pathlib.Path(__file__).resolve().parents[2]
 CONFIGURATION: dict[str, Any] = json.loads((HOUSE / "asv.conf.json").read_text())
-MODULES = (benchmarks.errors, benchmarks.kernels, benchmarks.memory, benchmarks.startup, benchmarks.steps)
+MODULES = (
+    benchmarks.errors,
+    benchmarks.kernels,
+    benchmarks.memory,
+    benchmarks.startup,
+    benchmarks.steps,
+    benchmarks.threads,
+)
 SUITES = [
     suite
     for module in MODULES
@@ -100,6 +108,7 @@ def run(suite: type, parameters: tuple[Any, ...]) -> dict[str, Any]:
 @pytest.mark.parametrize("suite", [s for s in SUITES if not hasattr(s, "setup_cache")], ids=lambda s: s.__name__)
 def test_suites_run(suite: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarks.steps, "COORDINATES", 20_000)
+    monkeypatch.setattr(benchmarks.threads, "GRADIENTS", 500)
     for value in run(suite, combinations(suite)[0]).values():
         assert value is None or math.isfinite(value)
 

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 import click
 import pytest
 
+from harness.basins import OPTIONS as BASINS
 from harness.cli import cli
 from harness.presets import PRESETS
+from harness.studies import STUDIES
 from harness.warm_start import OPTIONS as WARM_START
 from reports.records import METRICS
 from samplers.registry import METHODS as SAMPLERS
@@ -117,6 +119,8 @@ def test_snippets_of_python_run(page: pathlib.Path, tmp_path: pathlib.Path) -> N
 def test_every_page_runs_what_it_shows() -> None:
     """Guards the two tests above against pages from which nothing is extracted."""
     counts = {page.stem: len(commands(page)) for page in PAGES}
+    snippets = [block for block in blocks(HOUSE / "docs" / "bring-your-own-density.md") if block.language == "python"]
+    assert len(snippets) >= 7
     assert counts["add-a-target"] >= 5
     assert counts["add-a-method"] >= 2
     assert counts["first-run"] >= 3
@@ -214,13 +218,13 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
         assert named == known
 
 
-def test_metrics_presets_and_warm_starts_are_documented() -> None:
+def test_metrics_presets_studies_and_starts_are_documented() -> None:
     methodology = (HOUSE / "docs" / "methodology.md").read_text(encoding="utf-8")
     for name in METRICS:
         assert f"| `{name}` |" in methodology, name
     first_run = (HOUSE / "docs" / "first-run.md").read_text(encoding="utf-8")
-    for name in PRESETS:
+    for name in (*PRESETS, *STUDIES):
         assert f"`{name}`" in first_run, name
     methods = (HOUSE / "docs" / "methods.md").read_text(encoding="utf-8")
-    for option in WARM_START:
+    for option in (*WARM_START, *BASINS):
         assert f"| `{option}` |" in methods, option

@@ -1,9 +1,9 @@
 """Chains that start from exact draws stay exact, and planted errors do not.
 
 From n = 4000 exact draws three transitions are made at a fixed step that accepts about 0.7. Under invariance every mean
-of f(end) - f(start) is zero; f are x_i, x_i^2, x_i x_j and |x_i|, 18 at most. The test alarms beyond five standard
-errors: falsely once in 1e5 runs of a target. A shift of 0.15 standard deviations of the difference is found with
-probability 0.999. The planted errors shift by more, as the last test shows.
+of f(end) - f(start) is zero; f are x_i, x_i^2, x_i x_j and |x_i|, 75 at most. The test alarms beyond 5.5 standard
+errors: falsely once in 7000 runs of all that is here. A shift of 0.15 standard deviations of the difference is found
+with probability 0.999. The planted errors shift by more, as the last tests show.
 """
 
 import inspect
@@ -24,7 +24,8 @@ from targets.kernel import FASTMATH, Loop, aligned, zeros
 
 DRAWS = 4000
 DRAWS_OF_NUTS = 16000  # errors in trees shift less: half the difference is found with the same probability
-ALARM = 5.0
+ALARM = 5.5
+SEEN = 10.0  # what a planted error must reach
 
 # Target, and step sizes of HMC and of the random walk.
 CASES = [
@@ -32,8 +33,12 @@ CASES = [
     ("bimodal_mixture", {"separation": 3.0}, 2.0, 3.0),
     ("student_t", {"dim": 2, "df": 9.0}, 1.9, 1.5),
     ("banana", {"dim": 2, "scale": 1.0, "curvature": 0.5}, 1.6, 1.2),
+    ("funnel", {"dim": 3}, 1.8, 1.0),
+    ("funnel", {"dim": 3, "scale": 1.0, "parameterisation": "centred"}, 1.2, 0.8),
+    ("eight_schools", {}, 1.2, 0.5),
+    ("eight_schools", {"parameterisation": "centred"}, 0.3, 0.2),
 ]
-IDS = [case[0] for case in CASES]
+IDS = [f"{case[0]}-{case[2]}" for case in CASES]
 SHORTER = (0.7, 0.5)  # steps of NUTS in those of HMC: trees of a few states, or of some more
 
 
@@ -68,16 +73,18 @@ def worst(target: targets.Target, move: Any, step: float, n: int = DRAWS, sound:
 SHAPES = ["diagonal", "dense", "low rank"]
 
 
-def scale_of(shape: str, dim: int) -> Scale:
+def scale_of(shape: str, target: targets.Target) -> Scale:
+    """Standard deviations that fit so roughly that the acceptance matters."""
+    assert target.truth is not None
+    dim, sd = target.dim, 0.9 * np.sqrt(np.minimum(target.truth.moments.variance, 100.0))
     if shape == "dense":
-        return dense_scale(np.eye(dim) * 0.9 - np.eye(dim, k=-1) * 0.3)
-    sd = np.full(dim, 0.9)
+        return dense_scale(sd[:, None] * (np.eye(dim) - np.eye(dim, k=-1) * 0.3))
     along = np.ones((1, dim)) / np.sqrt(dim)
     return diagonal_scale(sd) if shape == "diagonal" else low_rank_scale(sd, along, np.array([1.3]))
 
 
 def hmc(target: targets.Target, loop: Any = leapfrog.advance, shape: str = "diagonal") -> Any:
-    kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target.dim)
+    kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
         loop(kernel, target.data, rng, chain, tally, scale, draws, stats, 2.0, 0.75, 50, 0.0)
@@ -93,7 +100,7 @@ def test_hmc_leaves_the_target_invariant(case: tuple[str, dict[str, Any], float,
 
 
 def nuts(target: targets.Target, loop: Any = tree.advance, shape: str = "diagonal") -> Any:
-    kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target.dim)
+    kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target)
     vectors, checkpoints = tree.tree_for(target.dim), tree.checkpoints_for(5, target.dim)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
@@ -103,8 +110,7 @@ def nuts(target: targets.Target, loop: Any = tree.advance, shape: str = "diagona
 
 
 @pytest.mark.parametrize("case", CASES, ids=IDS)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("shorter", SHORTER)
+@pytest.mark.parametrize(("shape", "shorter"), [*((shape, SHORTER[0]) for shape in SHAPES), ("diagonal", SHORTER[1])])
 def test_nuts_leaves_the_target_invariant(
     case: tuple[str, dict[str, Any], float, float], shape: str, shorter: float
 ) -> None:
@@ -120,7 +126,7 @@ def test_the_random_walk_leaves_the_target_invariant(
 ) -> None:
     target = targets.load(case[0], **case[1])
     kernel = pointer(target.log_density_and_gradient)
-    density, scale = pointer(target.log_density or no_density), scale_of(shape, target.dim)
+    density, scale = pointer(target.log_density or no_density), scale_of(shape, target)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
         metropolis.walk(density, kernel, gradient_free, target.data, rng, chain, tally, scale, draws, stats, 2, 0.0)
@@ -154,7 +160,7 @@ def test_planted_errors_are_caught(error: str) -> None:
     for name, options, step, _ in CASES:
         target = targets.load(name, **options)
         alarms.append(worst(target, hmc(target, broken), step, sound=False))
-    assert max(alarms) > 2 * ALARM, alarms
+    assert max(alarms) > SEEN, alarms
 
 
 @pytest.mark.parametrize("error", PLANTED_IN_NUTS)
@@ -165,7 +171,7 @@ def test_planted_errors_in_nuts_are_caught(error: str) -> None:
         target = targets.load(case[0], **case[1])
         return worst(target, nuts(target, broken), shorter * case[2], DRAWS_OF_NUTS, sound=False)
 
-    assert any(alarm(case, shorter) > 2 * ALARM for shorter in SHORTER for case in CASES)
+    assert any(alarm(case, shorter) > SEEN for shorter in SHORTER for case in CASES)
 
 
 def planted(module: Any, right: str, wrong: str) -> Any:

@@ -1,0 +1,116 @@
+"""Studies: races that answer one question, each with the tables that it ends in."""
+
+from dataclasses import dataclass, replace
+
+from harness import registry
+from harness.budget import Budget
+from harness.presets import Preset
+from harness.spec import parse
+from targets.options import UsageError
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question.
+
+    Attributes:
+        race: targets, methods, seeds and budget, as a preset has them.
+        tables: those of `reports.study.TABLES` that it ends in; beside them there is always the report.
+        wherever: methods that take part as soon as they are registered.
+    """
+
+    race: Preset
+    tables: tuple[str, ...] = ()
+    wherever: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The question, in a line."""
+        return self.race.summary
+
+    def grid(self) -> Preset:
+        """What races, with the methods that are registered by now."""
+        known = registry.names()
+        more = tuple(method for method in self.wherever if parse(method).name in known)
+        return replace(self.race, methods=(*self.race.methods, *more))
+
+
+def _warm(take: str, fit: str, more: str = "") -> str:
+    return f"nuts[warm_start={fit},take={take}{more}]"
+
+
+STUDIES = {
+    "warm-start": Study(
+        Preset(
+            "what a fit saves the sampler that starts from it: its mean, its draws, or its metric as well",
+            (
+                "correlated_gaussian[dim=50,structure=rotated]",
+                "correlated_gaussian[dim=50]",
+                "logistic_regression",
+                "eight_schools",
+                "banana",
+            ),
+            (
+                "nuts",
+                _warm("mean", "advi_meanfield"),
+                _warm("draws", "advi_meanfield"),
+                _warm("draws+diagonal", "advi_meanfield"),
+                _warm("draws+dense", "advi_fullrank"),
+                _warm("draws+low_rank", "advi_fullrank"),
+                _warm("draws+dense", "laplace"),
+                _warm("draws+dense", "laplace", ",keep=false,strength=1000"),
+            ),
+            10,
+            Budget(200_000, 60.0),
+        ),
+        ("paired",),
+    ),
+    "modes": Study(
+        Preset(
+            "what samplers make of two modes far apart, and what R-hat sees of it",
+            tuple(
+                f"bimodal_mixture[dim={dim},separation=10,weight=0.3,sd_ratio={ratio}]"
+                for dim in (2, 10)
+                for ratio in (1, 3)
+            ),
+            ("nuts", "nuts[start=one_basin]", "nuts[start=all_basins]", "hmc"),
+            10,
+            Budget(200_000, 60.0),
+        ),
+        ("modes",),
+        ("smc", "parallel_tempering"),
+    ),
+    "samplers": Study(
+        Preset(
+            "how efficient every sampler is, by target and dimension, and what it pays for second moments",
+            (
+                "correlated_gaussian[dim=10]",
+                "correlated_gaussian[dim=100]",
+                "correlated_gaussian[dim=1000]",
+                "funnel",
+                "funnel[parameterisation=centred]",
+                "eight_schools",
+                "eight_schools[parameterisation=centred]",
+                "logistic_regression",
+                "bimodal_mixture",
+                "gmm_posterior",
+                "banana",
+                "student_t",
+            ),
+            ("tag:mcmc", "nuts[metric=nutpie_low_rank]", "nuts[metric=stan]", "nuts[metric=stan_dense]"),
+            5,
+            Budget(500_000, 120.0),
+        ),
+    ),
+}
+
+
+def choose(name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in STUDIES:
+        raise UsageError(f"no study is called {name!r}; known: {', '.join(STUDIES)}")
+    return STUDIES[name]

@@ -1,0 +1,45 @@
+"""The pages that a study ends in: tables in Markdown, ready for docs, and their numbers in JSON."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from reports import modes, paired, runs
+from reports.records import RecordsError, open_folder, write_atomically
+from reports.section import Section
+
+TABLES: dict[str, Callable[[runs.Results], Section | None]] = {"paired": paired.section, "modes": modes.section}
+
+
+def write(folder: str | os.PathLike[str], name: str, summary: str, tables: Sequence[str]) -> list[Path]:
+    """Write NAME.md and NAME.json about the records in `folder`, with those of `TABLES` that there is something for.
+
+    Raises:
+        RecordsError: there are no results, or a file cannot be written.
+    """
+    where, records = Path(folder), open_folder(folder)
+    cells, curves = records.cells(), records.curves()
+    if len(cells) == 0:
+        raise RecordsError("there are no finished cells to report on")
+    results = runs.read(cells, curves)
+    made = {table: TABLES[table](results) for table in tables}
+    found = {table: section for table, section in made.items() if section is not None}
+    seeds = len({cell["seed"] for cell in results.cells})
+    lines = [f"# {name}", "", f"{summary[0].upper()}{summary[1:]}. {len(results.cells)} cells, {seeds} seeds.", ""]
+    if not found:
+        lines += ["The tables are in `report.html`.", ""]
+    text = "\n".join([*lines, *(section.markdown() for section in found.values())])
+    numbers = {
+        "study": name,
+        "summary": summary,
+        "seeds": seeds,
+        "tables": {table: {"rows": s.numbers, "sentences": s.sentences} for table, s in found.items()},
+    }
+    written = {
+        where / f"{name}.md": text,
+        where / f"{name}.json": json.dumps(numbers, indent=1, allow_nan=False) + "\n",
+    }
+    for path, content in written.items():
+        write_atomically(path, content.encode())
+    return list(written)

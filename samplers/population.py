@@ -1,0 +1,239 @@
+"""One population of particles on its way from the reference to the target: adaptive tempered SMC.
+
+Del Moral, Doucet & Jasra 2006, with temperatures (Jasra et al. 2011), moves and their number adapted to the particles.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from samplers import smc_loop
+from samplers.pointer import pointer
+from samplers.smc_weights import log_weights, metric, next_temperature, systematic, widest
+from samplers.tempering import Reference
+from targets.kernel import Matrix, Vector, aligned, zeros
+from targets.target import Target
+
+BLOCKS = 10  # in each the step size stays; after it, log step += GAIN (acceptance - target)
+GAIN = 0.5
+FIRST_STEP = 1.3  # x dim^(-1/4): accepts about 0.8 on a Gaussian of the metric's shape (Beskos et al. 2013)
+SMALLEST_STEP = 1e-10
+QUARTER = 0.5 * math.pi  # a quarter of the period of a Gaussian of the metric's shape
+
+REMEMBERED = 0.3  # correlation with the start that is small enough, beside what chance gives
+STUCK = 0.1  # acceptance below which a sweep does not count, but for its step size
+STALLED = 0.95  # a coordinate whose correlation a sweep does not lower to this fraction gets no more for it
+
+CALL_EVALUATIONS = 65536.0
+CALL_NANOSECONDS = 1e8  # what a compiled call may take, by the nominal cost of an evaluation; nothing interrupts it
+SLOW_NANOSECONDS = 1e4  # what an evaluation in plain Python costs at least
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How populations move; see `samplers.smc.smc`."""
+
+    ess_fraction: float
+    target_accept: float
+    max_moves: int
+    max_leapfrogs: int
+    dense: bool
+
+
+class Population:
+    """Particles, weighted, resampled and moved until they are the target's; `advance` does one compiled call.
+
+    Attributes:
+        points: (n, dim).
+        beta: 0 at the reference, 1 at the target.
+        temperatures: how many values beta took after 0.
+        log_normaliser: estimate of log(normaliser at beta); exp of it is unbiased but for the adaptation, O(1/n).
+        finished: whether the last moves at beta = 1 were made.
+        reason: why it cannot go on, or ''.
+        evaluations, proposals, acceptance: counts, and the sum of acceptance probabilities.
+    """
+
+    def __init__(
+        self, target: Target, rng: np.random.Generator, reference: Reference, n: int, settings: Settings
+    ) -> None:
+        self.target, self.rng, self.reference, self.settings = target, rng, reference, settings
+        self.points = reference.sample(rng, n)
+        self.gradients, self.densities = zeros(n, target.dim), zeros(n)
+        self.references = aligned(reference.log_density(self.points))
+        self.beta = 0.0
+        self.temperatures = 0
+        self.log_normaliser = 0.0
+        self.finished = False
+        self.reason = ""
+        self.evaluations = self.proposals = 0
+        self.acceptance = 0.0
+        self.log_step = math.log(FIRST_STEP * target.dim**-0.25)
+        self.eves = np.arange(n)
+        self.next = 0  # particle to be evaluated or moved
+        self._scratch()
+
+    def _scratch(self) -> None:
+        self.scratch = [zeros(self.target.dim) for _ in range(3)]
+
+    def advance(self) -> None:
+        """Evaluate or move some particles; where all are, go on to the next sweep or temperature."""
+        if self.beta == 0.0:
+            self._evaluate()
+        else:
+            self._move()
+
+    def _most(self, cost: float) -> int:
+        """Particles that one call may take, at so many evaluations each."""
+        nominal = 50.0 + self.target.dim + 0.1 * self.target.data.size  # nanoseconds an evaluation
+        if "slow" in self.target.tags:
+            nominal += SLOW_NANOSECONDS
+        return max(1, int(min(CALL_EVALUATIONS, CALL_NANOSECONDS / nominal) / cost))
+
+    def _evaluate(self) -> None:
+        last = min(len(self.points), self.next + self._most(1.0))
+        smc_loop.evaluate(
+            *(pointer(self.target.log_density_and_gradient), self.target.data),
+            *(self.points, self.gradients, self.densities, self.next, last, *self.scratch[:2]),
+        )
+        self.evaluations += last - self.next
+        self.next = last
+        if last == len(self.points):
+            self._temper()
+
+    def _temper(self) -> None:
+        """Go to the next temperature: weigh, learn the metric, resample."""
+        n = len(self.points)
+        ratios = np.where(np.isfinite(self.densities), self.densities - self.references, -np.inf)
+        if not np.any(ratios > -np.inf):
+            self.reason = f"no finite log density at {n} points drawn from the reference"
+            return
+        beta = next_temperature(self.beta, ratios, self.settings.ess_fraction)
+        weights = log_weights(beta - self.beta, ratios)
+        largest = float(np.max(weights))
+        weights = np.exp(weights - largest)
+        self.log_normaliser += largest + math.log(float(np.mean(weights)))
+        self.beta = beta
+        self.temperatures += 1
+        along = self._learn(weights / np.sum(weights))
+        order = np.argsort(along, kind="stable")
+        ancestors = order[systematic(weights[order], n, self.rng.random())]
+        self.eves = self.eves[ancestors]
+        self.points, self.gradients = aligned(self.points[ancestors]), aligned(self.gradients[ancestors])
+        self.densities, self.references = aligned(self.densities[ancestors]), aligned(self.references[ancestors])
+        self.origin = self._traced()
+        self.memory = np.ones(self.origin.shape[1])
+        self.sweeps = 0
+        self._begin_sweep()
+
+    def _learn(self, weights: Vector) -> Vector:
+        """Learn metric and path; returns (n,) where the particles lie along their widest direction, by the metric.
+
+        The dense metric is that of a Gaussian of any shape, and the path a quarter of its period. The diagonal one
+        leaves wider directions, and the path becomes that of the widest.
+        """
+        reference = self.reference
+        with np.errstate(over="ignore", invalid="ignore"):
+            slopes = self.beta * self.gradients
+        slopes -= (1.0 - self.beta) * (self.points - reference.centre) / reference.sd**2
+        self.diagonal, self.factor = metric(self.points, slopes, weights, self.settings.dense)
+        self.matrix = reference.matrix
+        along, variance = widest(self.points, weights, self.diagonal, self.factor)
+        self.path = QUARTER * (1.0 if self.factor.size else max(1.0, math.sqrt(variance)))
+        return along
+
+    def _traced(self) -> Matrix:
+        """(n, dim + 1): coordinates and log density under the target, what particles are to forget."""
+        return np.column_stack([self.points, self.densities])
+
+    def _begin_sweep(self) -> None:
+        self.next = 0
+        self.block_acceptance = self.sweep_acceptance = 0.0
+
+    def _move(self) -> None:
+        n, step = len(self.points), math.exp(self.log_step)
+        ends = self._block_ends()
+        end = next(e for e in ends if e > self.next)
+        most = self.settings.max_leapfrogs
+        cost = min(max(self.path / step * smc_loop.MEAN_SLOWDOWN, 1.0), float(most))
+        last = min(end, self.next + self._most(cost))
+        evaluations, acceptance = smc_loop.move(
+            *(pointer(self.target.log_density_and_gradient), self.target.data, self.rng),
+            *(self.points, self.gradients, self.densities, self.references, self.next, last, self.beta),
+            *(self.matrix, self.reference.log_height, self.diagonal, self.factor, self.factor.size > 0),
+            *(step, self.path, most, *self.scratch),
+        )
+        self.evaluations += evaluations
+        self.proposals += last - self.next
+        self.acceptance += acceptance
+        self.block_acceptance += acceptance
+        self.next = last
+        if last == end:
+            begin = max((e for e in ends if e < end), default=0)
+            self.log_step += GAIN * (self.block_acceptance / (end - begin) - self.settings.target_accept)
+            self.sweep_acceptance += self.block_acceptance / n
+            self.block_acceptance = 0.0
+            if not math.exp(self.log_step) > SMALLEST_STEP:
+                self.reason = f"the step size fell to {math.exp(self.log_step):.1e} at beta = {self.beta:.3g}"
+            elif last == n:
+                self._end_sweep()
+
+    def _block_ends(self) -> list[int]:
+        n = len(self.points)
+        return sorted({round(n * (k + 1) / BLOCKS) for k in range(BLOCKS)} - {0})
+
+    def _end_sweep(self) -> None:
+        """Move again while some coordinate, or the log density, still forgets where it was; see `REMEMBERED`."""
+        if self.sweep_acceptance < STUCK:
+            self._begin_sweep()
+            return
+        self.sweeps += 1
+        bound = REMEMBERED + 2.0 / math.sqrt(len(self.points))
+        memory = correlations(self.origin, self._traced())
+        open_ones = (memory > bound) & (memory < STALLED * self.memory)
+        self.memory = memory
+        if np.any(open_ones) and self.sweeps < self.settings.max_moves:
+            self._begin_sweep()
+        elif self.beta == 1.0:
+            self.finished = True
+            self.points = self.points[families(self.eves, self.rng)]
+            del self.origin, self.gradients, self.densities, self.references
+        else:
+            self._temper()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "scratch"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._scratch()
+
+
+def correlations(before: Matrix, after: Matrix) -> Vector:
+    """(columns,) correlation of each column with itself, 0 where one does not vary."""
+    before, after = before - before.mean(axis=0), after - after.mean(axis=0)
+    products = np.einsum("ni,ni->i", before, after)
+    squares = np.einsum("ni,ni->i", before, before) * np.einsum("ni,ni->i", after, after)
+    return np.asarray(products / np.sqrt(np.where(squares > 0.0, squares, np.inf)))
+
+
+def families(eves: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """(n,) an order of particles at random in which those of the same first ancestor are neighbours.
+
+    Resampling leaves them in the order of their places, in which parts of a population would look like other targets.
+    """
+    return np.lexsort((rng.random(len(eves)), rng.permutation(len(eves))[eves]))
+
+
+def pooled(populations: list[Population], wider: float) -> Reference:
+    """A reference about the particles of all populations, `wider` times as wide.
+
+    All count alike, whatever their estimates of the normaliser: it is to cover what any of them found.
+    """
+    points = np.concatenate([population.points for population in populations])
+    before = populations[0].reference
+    centre = points.mean(axis=0)
+    sd = np.maximum(points.std(axis=0), SMALLEST_STEP * before.sd)
+    return Reference(centre, wider * sd)

@@ -1,0 +1,293 @@
+"""Adaptive tempered sequential Monte Carlo: passes of populations, each with twice the particles of the last.
+
+Combining them. The estimate Z of a population with N particles is unbiased, and so is Z times its mean of any f for the
+unnormalised integral of f (Del Moral 2004). Hence the passes of a chain combine with weights N Z: the ratio of unbiased
+sums, whose bias is of order one over all particles of the chain. Draws of equal weight come by resampling once, when a
+pass ends. Between chains weights are equal: R-hat compares them, and what bias a chain has left is of that order too.
+Passes are independent given the reference, which is learned from the one before; estimates stay unbiased given it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from samplers import smc_loop
+from samplers.draws import Draws, Values
+from samplers.initial import Initial, StartError
+from samplers.pointer import pointer
+from samplers.population import Population, Settings, pooled
+from samplers.smc_weights import largest_change, systematic
+from samplers.tempering import Reference
+from targets.kernel import Vector, empty
+from targets.options import require, spec
+from targets.protocols import Phase, Status, Work
+from targets.target import Target
+
+GROWTH = 2
+FEWEST = 20  # particles
+PILOT = 10  # times fewer particles in the pilot, which finds the reference for the first pass
+LEAST_PILOT = 100
+WIDER = 1.5  # the reference over the particles that it was learned from, in sd
+STARTS = 100  # starting points that a target of its own way to start is centred by
+
+
+@dataclass
+class Pass:
+    """What is kept of a finished pass of n particles a population.
+
+    Attributes:
+        points: (chains, n, dim).
+        log_normalisers: (chains,).
+        temperatures: mean number over populations.
+        accept: mean acceptance of its moves.
+    """
+
+    points: Values
+    log_normalisers: Vector
+    temperatures: float
+    accept: float
+
+
+class SMCRun:
+    """Passes of tempered SMC on one target. See `targets.protocols.Run`.
+
+    Warm-up is the pilot, which only finds a reference, and the first pass; the approximation is that of all finished
+    passes and changes where one ends.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        seed: int,
+        num_chains: int,
+        particles: int,
+        scale: float,
+        settings: Settings,
+        initial: Initial,
+    ) -> None:
+        initial.check(num_chains, target.dim)
+        self.target = target
+        self.settings = settings
+        self.particles = particles
+        self.status = Status.RUNNING
+        self.reason = ""
+        self.phase = Phase.WARMUP
+        self.spent = 0  # evaluations of populations that are gone
+        *children, own = np.random.SeedSequence(seed).spawn(num_chains + 1)
+        self.rngs = [np.random.default_rng(child) for child in children]
+        self.own = np.random.default_rng(own)
+        self.passes: list[Pass] = []
+        self.draws = empty(num_chains, 0, target.dim)  # (chains, n, dim): all draws so far, of equal weight
+        self.populations: list[Population] = []
+        try:
+            reference = first_reference(target, scale, initial, self.own)
+        except StartError as error:
+            self.status, self.reason = Status.FAILED, str(error)
+            return
+        self.piloting = True
+        self._begin(reference, max(LEAST_PILOT, particles // PILOT))
+
+    def _begin(self, reference: Reference, particles: int) -> None:
+        self.populations = [Population(self.target, rng, reference, particles, self.settings) for rng in self.rngs]
+
+    @property
+    def done(self) -> int:
+        """Draws a chain."""
+        return int(self.draws.shape[1])
+
+    @property
+    def work(self) -> Work:
+        """Every evaluation is one of the gradient."""
+        return Work(gradient_evaluations=self.spent + sum(each.evaluations for each in self.populations))
+
+    def advance(self, work: int) -> None:
+        """Run compiled calls until that much work was done, or the phase or the status changes."""
+        goal, phase = self.work.total + work, self.phase
+        while self.status is Status.RUNNING and self.phase is phase and self.work.total < goal:
+            self._round()
+
+    def _round(self) -> None:
+        """One call of the first population that is not finished; populations go one after the other."""
+        for c, population in enumerate(self.populations):
+            if not population.finished:
+                population.advance()
+                if population.reason:
+                    self.status, self.reason = Status.FAILED, f"population {c}: {population.reason}"
+                break
+        if all(population.finished for population in self.populations):
+            self._end_pass()
+
+    def _end_pass(self) -> None:
+        if not self.piloting:
+            self._keep()
+            self.phase = Phase.RUN
+        particles = GROWTH * len(self.populations[0].points) if self.passes else self.particles
+        reference = pooled(self.populations, WIDER)
+        self.spent = self.work.total
+        self.piloting = False
+        self._begin(reference, particles)
+
+    def _keep(self) -> None:
+        each = self.populations
+        self.passes.append(
+            Pass(
+                np.stack([population.points for population in each]),
+                np.array([population.log_normaliser for population in each]),
+                float(np.mean([population.temperatures for population in each])),
+                sum(population.acceptance for population in each) / sum(population.proposals for population in each),
+            )
+        )
+        self.draws = combined(self.passes, self.own)
+
+    def approximation(self) -> Draws | None:
+        """The draws of the finished passes, or None before the first. They stay what they are while the run goes on."""
+        if not self.passes:
+            return None
+        accept = np.full(self.draws.shape[:2], self.passes[-1].accept)
+        return Draws(self.draws, self.target.coordinates, {"acceptance_rate": accept})
+
+    def warmup(self) -> Draws | None:
+        """None: what comes before the first pass are no draws from the target."""
+        return None
+
+    def diagnostics(self) -> dict[str, float]:
+        """Log normaliser with its standard error, and of the last pass mean temperatures and acceptance; R-hat and ESS.
+
+        R-hat compares populations, and draws lie in their ancestors' order, so that ESS sees shared ancestors too.
+        """
+        draws = self.approximation()
+        if draws is None:
+            return {}
+        value, error = log_normaliser(self.passes)
+        return draws.diagnostics() | {
+            "log_normaliser": value,
+            "log_normaliser_error": error,
+            "temperatures": self.passes[-1].temperatures,
+        }
+
+
+def first_reference(target: Target, scale: float, initial: Initial, rng: np.random.Generator) -> Reference:
+    """What the pilot starts from: around zero, or the mean of the starting points, wide.
+
+    A metric that is given sets the width to `WIDER` times its standard deviations; particles are never placed at the
+    positions given, which would not be draws from a known density.
+
+    Raises:
+        StartError: positions are not finite, or the metric is not positive definite.
+    """
+    if initial.positions is not None:
+        centre = np.mean(initial.positions, axis=0)
+        if not np.all(np.isfinite(centre)):
+            raise StartError("the starting points given are not finite")
+    elif target.initial is not None:
+        centre = np.mean([target.start(rng) for _ in range(STARTS)], axis=0)
+    else:
+        centre = np.zeros(target.dim)
+    given = initial.scale()
+    return Reference(centre, np.full(target.dim, scale) if given is None else WIDER * given.deviations)
+
+
+def combined(passes: list[Pass], rng: np.random.Generator) -> Values:
+    """(chains, n, dim) draws of equal weight, n the particles of all passes; see the module for the weights."""
+    parts = []
+    for c in range(len(passes[0].points)):
+        points = np.concatenate([each.points[c] for each in passes])
+        logs = np.concatenate([np.full(each.points.shape[1], each.log_normalisers[c]) for each in passes])
+        ancestors = systematic(np.exp(logs - logs.max()), len(points), rng.random())
+        parts.append(points[ancestors] if len(passes) > 1 else points)
+    return np.stack(parts)
+
+
+def log_normaliser(passes: list[Pass]) -> tuple[float, float]:
+    """Log of the mean of the estimates, weighted by particles, and its standard error by the delta method.
+
+    The variance is that between the populations of a pass, which falls as one over particles; passes are pooled so.
+    NaN with a single population.
+    """
+    largest = max(float(np.max(each.log_normalisers)) for each in passes)
+    sizes = np.array([each.points.shape[1] for each in passes], dtype=np.float64)
+    values = np.exp(np.array([each.log_normalisers for each in passes]) - largest)  # (passes, chains)
+    mean = float(np.average(values.mean(axis=1), weights=sizes))
+    chains = values.shape[1]
+    if chains == 1:
+        return largest + math.log(mean), math.nan
+    spread = float(np.mean(sizes * values.var(axis=1, ddof=1)))  # of one particle
+    return largest + math.log(mean), math.sqrt(spread / (chains * sizes.sum())) / mean
+
+
+@dataclass(frozen=True)
+class SMC:
+    """The method with its options fixed; see `smc`."""
+
+    name: str
+    num_chains: int
+    num_particles: int
+    reference_scale: float
+    settings: Settings
+    options: Mapping[str, object] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset({"mcmc", "smc"})
+
+    @property
+    def label(self) -> str:
+        """The name with the options that differ from their defaults."""
+        return spec(self.name, {key: self.options[key] for key in self.changed})
+
+    def unfit(self, target: Target) -> str | None:
+        """Why it cannot run on this target: without a gradient; or None."""
+        return None if target.differentiable else f"{self.name} needs a gradient"
+
+    def starts(self, target: Target) -> int:  # noqa: ARG002
+        """How many points a warm start gives: one a population, whose mean is what is taken of them."""
+        return self.num_chains
+
+    def compile(self, target: Target) -> None:
+        """Load or compile the loops and the target's kernel."""
+        pointer(target.log_density_and_gradient)
+        _ = smc_loop.evaluate.compiled, smc_loop.move.compiled, largest_change.compiled
+
+    def start(
+        self,
+        target: Target,
+        seed: int,
+        initial: Initial | None = None,
+        threads: int = 1,  # noqa: ARG002
+    ) -> SMCRun:
+        """A run whose pilot is still to come.
+
+        Raises:
+            UsageError: the shapes in `initial` do not fit.
+        """
+        return SMCRun(
+            *(target, seed, self.num_chains, self.num_particles, self.reference_scale, self.settings),
+            initial or Initial(),
+        )
+
+
+def smc(
+    *,
+    num_particles: int = 2000,
+    ess_fraction: float = 0.5,
+    target_accept: float = 0.8,
+    max_moves: int = 10,
+    max_leapfrogs: int = 100,
+    metric: str = "dense",
+    reference_scale: float = 10.0,
+    num_chains: int = 4,
+) -> SMC:
+    """Adaptive tempered SMC; `num_particles` are those of each of `num_chains` populations in the first pass."""
+    require(num_chains >= 1, f"smc: num_chains={num_chains} is not accepted; it takes 1 or more")
+    require(num_particles >= FEWEST, f"smc: num_particles={num_particles} is not accepted; it takes {FEWEST} or more")
+    require(0.0 < ess_fraction < 1.0, f"smc: ess_fraction={ess_fraction:g} is not accepted; it lies between 0 and 1")
+    require(0.0 < target_accept < 1.0, f"smc: target_accept={target_accept:g} is not accepted; it lies between 0 and 1")
+    require(max_moves >= 1, f"smc: max_moves={max_moves} is not accepted; it takes 1 or more")
+    require(max_leapfrogs >= 1, f"smc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
+    require(metric in ("dense", "diagonal"), f"smc: metric={metric!r} is not accepted; it takes dense or diagonal")
+    require(
+        0.0 < reference_scale < math.inf,
+        f"smc: reference_scale={reference_scale:g} is not accepted; it takes a positive number",
+    )
+    settings = Settings(ess_fraction, target_accept, max_moves, max_leapfrogs, metric == "dense")
+    return SMC("smc", num_chains, num_particles, reference_scale, settings)

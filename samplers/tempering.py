@@ -1,0 +1,64 @@
+"""The tempered path from a Gaussian to a target: pi_beta proportional to reference^(1 - beta) p^beta.
+
+The reference is normalised, so that the ratio of normalisers along the path is that of the target itself. Loops take it
+as a matrix, see `Reference.matrix`, and put the two parts together with the helpers here, one coordinate at a time.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtri
+
+from targets.kernel import Matrix, Vector, aligned, helper
+
+TINY = 1e-16  # nearest to an end of (0, 1)
+
+
+@helper
+def tempered(beta, log_density, log_reference):  # type: ignore[no-untyped-def]
+    """Compute beta log p + (1 - beta) log reference, for beta > 0; as little finite as log p is."""
+    return beta * log_density + (1.0 - beta) * log_reference
+
+
+@helper
+def tempered_slope(beta, slope, x, centre, precision):  # type: ignore[no-untyped-def]
+    """One coordinate of the gradient of `tempered`; `slope` is that of log p there."""
+    return beta * slope - (1.0 - beta) * precision * (x - centre)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A Gaussian with independent coordinates.
+
+    Attributes:
+        centre: (dim,).
+        sd: (dim,), positive.
+    """
+
+    centre: Vector
+    sd: Vector
+
+    @property
+    def matrix(self) -> Matrix:
+        """(2, dim): what loops take, the centre and the precisions."""
+        return aligned(np.stack([self.centre, self.sd**-2.0]))
+
+    @property
+    def log_height(self) -> float:
+        """Log density at the centre, normalised."""
+        return float(-0.5 * len(self.sd) * math.log(2.0 * math.pi) - np.sum(np.log(self.sd)))
+
+    def sample(self, rng: np.random.Generator, n: int) -> Matrix:
+        """(n, dim) draws that are a Latin hypercube: each is the reference's, and each coordinate is spread evenly.
+
+        Means over them are unbiased, and those of sums over coordinates nearly exact (McKay, Beckman & Conover 1979).
+        """
+        dim = len(self.sd)
+        strata = rng.permuted(np.tile(np.arange(n), (dim, 1)), axis=1).T
+        uniform = np.clip((strata + rng.random((n, dim))) / n, TINY, 1.0 - TINY)
+        return aligned(self.centre + self.sd * ndtri(uniform))
+
+    def log_density(self, x: Matrix) -> Vector:
+        """(n,) normalised log densities at the points x (n, dim)."""
+        return np.asarray(self.log_height - 0.5 * np.sum(((x - self.centre) / self.sd) ** 2, axis=1))

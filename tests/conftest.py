@@ -1,0 +1,31 @@
+"""Another stream of random numbers for the whole suite: CROSSOVER_TEST_STREAM=7 pytest tests/samplers tests/laws.
+
+Statistical tests have fixed seeds, so that what they say is repeatable. Whether they hold for other seeds too is asked
+by running them on other streams: the number is mixed into every seed.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+STREAM = int(os.environ.get("CROSSOVER_TEST_STREAM", "0"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if STREAM:
+        plain_sequence, plain_generator = np.random.SeedSequence, np.random.default_rng
+
+        def sequence(entropy: Any = None, **options: Any) -> np.random.SeedSequence:
+            return plain_sequence(entropy if entropy is None else _with_stream(entropy), **options)
+
+        def generator(seed: Any = None) -> np.random.Generator:
+            whole = isinstance(seed, int | np.integer | list | tuple)
+            return plain_generator(_with_stream(seed) if whole else seed)
+
+        np.random.SeedSequence, np.random.default_rng = sequence, generator  # type: ignore[assignment,misc]
+
+
+def _with_stream(entropy: Any) -> list[int]:
+    return [*(entropy if isinstance(entropy, list | tuple) else [entropy]), STREAM]
