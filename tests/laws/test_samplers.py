@@ -87,9 +87,9 @@ def test_the_same_seed_gives_the_same_draws_and_another_seed_others(name: str, g
 @Name
 def test_chains_are_independent(name: str, gaussian: targets.Target) -> None:
     """Correlation between two chains of about 2000 effective draws: 0.15 is over six standard errors."""
-    draws = samplers.sample(gaussian, name, **OPTIONS.get(name, {}), num_samples=6000, num_chains=3, seed=5).values[
-        :, :, 0
-    ]
+    options = OPTIONS.get(name, {})
+    draws = samplers.sample(gaussian, name, num_samples=6000, num_chains=3, seed=5, **options).values[:, :, 0]
+    draws = draws[:: len(draws) // 3]  # of an ensemble one walker
     assert np.max(np.abs(np.corrcoef(draws) - np.eye(3))) < 0.15
 
 
@@ -155,7 +155,7 @@ def test_evaluations_are_counted_exactly(name: str, target: str) -> None:
     run = made(name, num_warmup=30).start(counted, 1)
     assert (run.work.gradient_evaluations, run.work.density_evaluations) == (counter.gradients, counter.densities)
     same = made(name, num_warmup=30).start(plain, 1)
-    for work in (50, 500, 5000):
+    for work in (50, 500, 20_000):
         advanced(run, work)
         advanced(same, work)
         assert (run.work.gradient_evaluations, run.work.density_evaluations) == (counter.gradients, counter.densities)
@@ -242,8 +242,8 @@ def test_options_are_checked(name: str) -> None:
     for options in ({"num_chains": 0}, {"num_warmup": 3}, {"no_such": 1}):
         with pytest.raises(targets.UsageError):
             samplers.method(name, **options)
-    method = samplers.method(name, num_chains=2)
-    assert method.label == f"{name}[num_chains=2]"
+    method = samplers.method(name, num_chains=3)
+    assert method.label == f"{name}[num_chains=3]"
     assert method.changed == ("num_chains",)
     assert "mcmc" in method.tags
     assert samplers.method(name).label == name
