@@ -204,7 +204,7 @@ class ChainsRun:
         if self.members == 1:
             return rows[:, :, :dim]
         chains, n, _ = rows.shape
-        return rows.reshape(chains, n, self.members, dim).transpose(0, 2, 1, 3).reshape(-1, n, dim)
+        return rows.reshape(chains, n, self.members, dim).transpose(0, 2, 1, 3).reshape(chains * self.members, n, dim)
 
     def approximation(self) -> Draws | None:
         """The draws, or None where there are none yet. They stay what they are while the run goes on."""

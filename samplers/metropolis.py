@@ -5,17 +5,12 @@ import math
 from numba import boolean, float64, int64, void
 
 from samplers.chain import CHAIN, RNG, STATS, TALLY, metropolis, record
+from samplers.gradient_free import height
 from samplers.scale import SCALE, move_along
-from targets.kernel import DATA, DENSITY, KERNEL, MATRIX, density, loop
+from targets.kernel import DATA, DENSITY, KERNEL, MATRIX, loop
 
 GAIN = 2.0  # Robbins-Monro gain of the log scale: about the inverse of the acceptance's slope near its optimum
 DECAY = 0.6  # the gain falls as t^-0.6; between 1/2 and 1, so that averaging the iterates pays (Polyak & Juditsky 1992)
-
-
-@density
-def no_density(x, data):  # type: ignore[no-untyped-def] # noqa: ARG001
-    """Stands where a target has no log density of its own; never called."""
-    return math.nan
 
 
 @loop(void(DENSITY, KERNEL, boolean, DATA, RNG, CHAIN, TALLY, SCALE, MATRIX, STATS, int64, float64))
@@ -39,7 +34,7 @@ def walk(  # type: ignore[no-untyped-def]
                 z[i] = rng.standard_normal()
                 proposal[i] = position[i]
             move_along(scale, z, step, proposal, z)
-            there = log_density(proposal, data) if gradient_free else kernel(proposal, gradient, data)
+            there = height(log_density, kernel, gradient_free, proposal, gradient, data)
             probability = metropolis(there - here)
             acceptance += probability
             if rng.random() < probability:

@@ -1,39 +1,38 @@
-"""Random-walk Metropolis with an adapted scale and an adapted diagonal covariance."""
+"""Random-walk Metropolis with an adapted scale and an adapted covariance."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from samplers.adaptive_walk import AdaptiveWalk, best_acceptance
 from samplers.chain import Chain, Stats, Tally
+from samplers.gradient_free import GradientFree, usual_thin
 from samplers.initial import single_chains
 from samplers.method import MCMC
-from samplers.metric import adapt, standard_deviations
-from samplers.metropolis import no_density, walk
-from samplers.pointer import pointer
-from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.metric import adapt, covariance_factor, standard_deviations
+from samplers.metropolis import walk
+from samplers.transition import Seen, Starts, Transition, Tuning
 from samplers.warmup import restart
-from targets.kernel import Matrix, compiled
+from targets.kernel import Loop, Matrix
 from targets.options import require
 from targets.target import Target
 
+ADAPTATIONS = ("windows", "dense_windows", "haario", "ram")
+
 
 @dataclass(frozen=True)
-class RandomWalk(Plain):
+class RandomWalk(GradientFree):
     """Proposals x + s A z; the scale s adapts to an acceptance of 0.234, or 0.44 in 1-D (Roberts et al. 1997)."""
 
     thin: int | None
+    dense: bool = False  # whether the scale learned is that of the whole covariance
 
     def usual_warmup(self, kept: bool) -> int:
-        return 250 if kept else 1000
+        return 250 if kept else 4000 if self.dense else 1000
 
-    def uses_density(self, target: Target) -> bool:
-        return target.log_density is not None
-
-    def compile(self, target: Target) -> None:
-        compiled(target.log_density_and_gradient)
-        compiled(target.log_density or no_density)
-        _ = walk.compiled
+    def loops(self) -> tuple[Loop, ...]:
+        return (walk,)
 
     def begin(
         self,
@@ -58,11 +57,8 @@ class RandomWalk(Plain):
         stats: Stats,
         adapting: bool,
     ) -> None:
-        goal = 0.0 if not adapting else 0.44 if target.dim == 1 else 0.234
         walk(
-            pointer(target.log_density or no_density),
-            pointer(target.log_density_and_gradient),
-            self.uses_density(target),
+            *self.sources(target),
             target.data,
             rng,
             chain,
@@ -71,21 +67,30 @@ class RandomWalk(Plain):
             draws,
             stats,
             self.stride(target),
-            goal,
+            best_acceptance(target.dim) if adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
-        adapt(tuning, standard_deviations, seen.values)
+        adapt(tuning, covariance_factor if self.dense else standard_deviations, seen.values)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
         return float(self.stride(target))
 
     def stride(self, target: Target) -> int:
         """Proposals a draw."""
-        return max(1, target.dim // 4) if self.thin is None else self.thin
+        return usual_thin(target.dim) if self.thin is None else self.thin
 
 
-def random_walk(*, thin: int | None = None, num_warmup: int | None = None, num_chains: int = 4) -> MCMC:
+def random_walk(
+    *, adaptation: str = "windows", thin: int | None = None, num_warmup: int | None = None, num_chains: int = 4
+) -> MCMC:
     """Random-walk Metropolis; every `thin`-th state is kept, by default every dim // 4-th. Warm-up counts those."""
+    require(
+        adaptation in ADAPTATIONS,
+        f"random_walk: adaptation={adaptation!r} is not accepted; it takes {', '.join(ADAPTATIONS)}",
+    )
     require(thin is None or thin >= 1, f"random_walk: thin={thin} is not accepted; it takes 1 or more, or none")
-    return MCMC("random_walk", RandomWalk(thin), num_chains, num_warmup)
+    chain: Transition = RandomWalk(thin, adaptation == "dense_windows")
+    if adaptation in ("haario", "ram"):
+        chain = AdaptiveWalk(adaptation == "ram", thin, chain)
+    return MCMC("random_walk", chain, num_chains, num_warmup)

@@ -11,7 +11,22 @@ METHODS = Catalogue(
     {
         "random_walk": Entry(
             "samplers.random_walk:random_walk",
-            "random-walk Metropolis with adapted scale and diagonal covariance",
+            "random-walk Metropolis; adapted scale and diagonal covariance, or the whole by Haario's rule or RAM",
+            ("mcmc", "gradient-free"),
+        ),
+        "slice": Entry(
+            "samplers.slice:slice_sampler",
+            "slice sampling with stepping out, along coordinates or the columns of a covariance's factor",
+            ("mcmc", "gradient-free"),
+        ),
+        "elliptical_slice": Entry(
+            "samplers.elliptical_slice:elliptical_slice",
+            "elliptical slice sampling, under a Gaussian prior or one fitted in warm-up",
+            ("mcmc", "gradient-free"),
+        ),
+        "ensemble": Entry(
+            "samplers.ensemble:ensemble",
+            "affine-invariant ensemble of walkers that make stretch moves, as in emcee",
             ("mcmc", "gradient-free"),
         ),
         "hmc": Entry(

@@ -14,7 +14,7 @@ from targets.exponential import exp_minus
 from targets.kernel import Matrix, Vector, aligned, compiled, data_matrix, densities, density, empty, kernel
 from targets.options import require
 from targets.quadrature import Grid
-from targets.target import Target
+from targets.target import GaussianPrior, Target
 from targets.truth import Certificate, Modes, Truth
 
 PRIOR_SD = 5.0
@@ -94,6 +94,7 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         data=data,
         truth=truth,
         coordinates=("mu[1]", "mu[2]"),
+        gaussian_prior=GaussianPrior(np.zeros(2), np.full(2, PRIOR_SD)),
         tags=frozenset({"exact"}),
     )
 

@@ -18,7 +18,7 @@ from targets.kernel import Matrix, data_matrix, density, helper, kernel
 from targets.lanes import WIDTH as LANES
 from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
-from targets.target import Rows, Target
+from targets.target import GaussianPrior, Rows, Target
 
 INTERCEPT_SD = 10.0
 COEFFICIENT_SD = 2.5
@@ -227,6 +227,9 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
         log_density=posterior_density,
         data=data_matrix(padded),
         coordinates=("intercept", *names),
+        gaussian_prior=GaussianPrior(
+            np.zeros(signed.shape[1]), np.array([INTERCEPT_SD] + [COEFFICIENT_SD] * (signed.shape[1] - 1))
+        ),
         rows=Rows(prior, likelihood),
         tags=frozenset({"real-data"} if dataset == "breast_cancer" else {"synthetic"}),
     )

@@ -23,6 +23,19 @@ class GaussianStructure:
 
 
 @dataclass(frozen=True)
+class GaussianPrior:
+    """A Gaussian prior over all coordinates; the rest of the density is a likelihood.
+
+    Attributes:
+        mean: (dim,).
+        scale: standard deviations (dim,), or a lower factor of the covariance (dim, dim).
+    """
+
+    mean: Vector
+    scale: Vector | Matrix
+
+
+@dataclass(frozen=True)
 class Rows:
     """A log density that is prior(x) + sum over rows of likelihood(x), the two kernels apart.
 
@@ -57,7 +70,7 @@ class Target:
         tags: words to select by, such as 'exact', 'multimodal', 'heavy-tailed', 'real-data'.
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
-        gaussian, rows, named: optional structure that some methods require.
+        gaussian, gaussian_prior, rows, named: optional structure that some methods require.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -74,6 +87,7 @@ class Target:
     changed: tuple[str, ...] = ()
     registered: bool = False
     gaussian: GaussianStructure | None = None
+    gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
     named: Named | None = None
     initial: Callable[[np.random.Generator], Vector] | None = None

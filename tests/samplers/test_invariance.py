@@ -17,6 +17,7 @@ import pytest
 import targets
 from samplers import leapfrog, metropolis, tree
 from samplers.chain import chain_at, no_stats, tallies
+from samplers.gradient_free import no_density
 from samplers.pointer import pointer
 from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from targets.kernel import FASTMATH, Loop, aligned, zeros
@@ -125,7 +126,7 @@ def test_the_random_walk_leaves_the_target_invariant(
 ) -> None:
     target = targets.load(case[0], **case[1])
     kernel = pointer(target.log_density_and_gradient)
-    density, scale = pointer(target.log_density or metropolis.no_density), scale_of(shape, target)
+    density, scale = pointer(target.log_density or no_density), scale_of(shape, target)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
         metropolis.walk(density, kernel, gradient_free, target.data, rng, chain, tally, scale, draws, stats, 2, 0.0)
