@@ -163,7 +163,8 @@ class ChainsRun:
         window = slice(lesson.begin, lesson.end)
         if lesson.fresh:
             pool_steps(self.counters)
-        reason = complaint(self.counters, self.values[:, self.last : self.done] if not self.lessons else None)
+        since = max(0, self.last - 1)  # with the draw before the window
+        reason = complaint(self.counters, None if self.lessons else self.values[:, since : self.done])
         if reason:
             self._fail(reason)
         elif not self.lessons:

@@ -18,21 +18,25 @@ from samplers.draws import Draws
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
 
-# Chains; populations have no warm-up and no chain to look at, and laws of their own in tests/samplers/test_smc.py.
-NAMES = [name for name in samplers.names() if "smc" not in samplers.method(name).tags]
 SHORT = {"num_warmup": 60}
 BIAS = 0.02  # relative, of the variances that a method tagged `unadjusted` gives: counted as an error beside the noise
 # Options with which a sampler takes any target.
 OPTIONS: dict[str, dict[str, Any]] = {"elliptical_slice": {"gaussian": "fitted"}}
+
+
+def made(name: str, **options: Any) -> Any:
+    return samplers.method(name, **OPTIONS.get(name, {}), **options)
+
+
+# Chains that run on a bare density. Populations have no warm-up and no chain to look at, mini-batches take rows; these
+# have laws of their own in tests/samplers/test_smc.py and test_sgld.py.
+APART = {"smc", "mini-batch"}
+NAMES = [name for name in samplers.names() if not APART & samplers.method(name).tags]
 # Those that take one starting point a chain, and those that gain by a covariance that is given: an ensemble is the same
 # after any linear map, and slices learn their own.
 SINGLE = [name for name in NAMES if name != "ensemble"]
 GAINING = [name for name in SINGLE if "slice" not in name]
 Name = pytest.mark.parametrize("name", NAMES)
-
-
-def made(name: str, **options: Any) -> Any:
-    return samplers.method(name, **OPTIONS.get(name, {}), **options)
 
 
 def advanced(run: ChainsRun, work: int, slices: int = 1_000_000) -> ChainsRun:
@@ -46,15 +50,6 @@ def warmed(run: ChainsRun) -> ChainsRun:
     while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
         run.advance(1_000_000)
     return run
-
-
-@pytest.fixture(autouse=True)
-def fit(request: pytest.FixtureRequest) -> None:
-    """Skip what does not run on a density alone; such samplers have laws of their own."""
-    name = request.node.callspec.params["name"]
-    reason = samplers.method(name).unfit(targets.load("correlated_gaussian"))
-    if reason and request.function is not test_options_are_checked:
-        pytest.skip(f"{name} does not run here: {reason}")
 
 
 @pytest.fixture(scope="module")
