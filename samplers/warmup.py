@@ -51,7 +51,7 @@ def restart(counters: Tally) -> None:
 
 
 def complaint(counters: Tally, window: Values | None) -> str:
-    """Why warm-up failed, or ''. A chain is stuck if its draws in `window` (chains, n, dim) are one; None: do not look."""
+    """Why warm-up failed, or ''. A chain is stuck if its draws in `window` (chains, n, dim) are one; None: no look."""
     for chain, step in enumerate(np.exp(counters["log_step"])):
         if not step > SMALLEST_STEP:
             return f"the step size of chain {chain} fell to {step:.1e} in warm-up"

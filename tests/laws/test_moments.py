@@ -44,7 +44,13 @@ FAR_MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "two far modes": ("bimodal_mixture", {"dim": 2, "separation": 10.0, "weight": 0.3}),
     "labels": ("gmm_posterior", {}),
 }
-UNCLAIMED: dict[tuple[str, str], str] = {}
+UNCLAIMED = {
+    (
+        "mala",
+        "logistic",
+    ): "about ten million evaluations: one step of a diagonal scale, where coefficients are correlated",
+}
+OPTIONS = {"elliptical_slice": {"gaussian": "fitted"}}  # with which a sampler takes any target
 
 CASES = [
     (name, case)
@@ -64,7 +70,7 @@ def effective(draws: Draws, target: targets.Target) -> float:
 
 
 def sampled(name: str, target: targets.Target, seed: int) -> Draws:
-    run = samplers.method(name).start(target, seed)
+    run = samplers.method(name, **OPTIONS.get(name, {})).start(target, seed)
     goal = 20_000
     while run.status is Status.RUNNING:
         run.advance(max(1, goal - run.work.total))
@@ -95,9 +101,6 @@ def alarm(draws: Draws, target: targets.Target) -> float:
 def test_means_and_variances_are_those_of_the_truth(name: str, case: str) -> None:
     where, options = (EVERYBODY | FAR_MODES)[case]
     target = targets.load(where, **options)
-    refused = samplers.method(name).unfit(target)
-    if refused is not None:
-        pytest.skip(f"{name} on {target.label}: {refused}")
     assert alarm(sampled(name, target, 1), target) < ALARM
 
 
