@@ -80,7 +80,8 @@ def test_planted_errors_are_caught(
 ) -> None:
     broken = planted(module, "ellipses", *PLANTED[error])
     assert any(
-        drift(target, begin, mover(target, *gaussian("diagonal", target, beside=2.0), broken), n=60_000) > 2 * ALARM
+        drift(target, begin, mover(target, *gaussian("diagonal", target, beside), broken), n=60_000) > 2 * ALARM
+        for beside in (0.5, 2.0)
         for target in telling
     )
 
