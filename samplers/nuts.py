@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import tree
-from samplers.chain import Chain, Stats, Tally
+from samplers.chain import Stats, Tally
 from samplers.hmc import find_steps
 from samplers.initial import single_chains
 from samplers.method import MCMC
@@ -20,6 +20,7 @@ from samplers.metric import (
 from samplers.pointer import pointer
 from samplers.schedule import Lesson, nutpie_windows, stan_windows, windows
 from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.tree import TreeChain, tree_chain
 from targets.kernel import Matrix, compiled
 from targets.options import require
 from targets.target import Target
@@ -58,17 +59,17 @@ class NUTS(Plain):
 
     def begin(
         self, target: Target, rngs: list[np.random.Generator], starts: Starts, counters: Tally, tuning: Tuning
-    ) -> list[Chain]:
+    ) -> list[TreeChain]:
         tuning.with_gradients = self.metric.startswith("nutpie") and not tuning.kept
         chains = single_chains(starts, counters)
         find_steps(target, rngs, chains, counters, tuning.scale)
-        return chains
+        return [tree_chain(chain, self.max_tree_depth) for chain in chains]
 
     def advance(
         self,
         target: Target,
         rng: np.random.Generator,
-        chain: Chain,
+        chain: TreeChain,
         tally: Tally,
         tuning: Tuning,
         draws: Matrix,
@@ -81,8 +82,6 @@ class NUTS(Plain):
             rng,
             chain,
             tally,
-            tree.tree_for(target.dim),
-            tree.checkpoints_for(self.max_tree_depth, target.dim),
             tuning.scale,
             draws,
             stats,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import boolean, float64, int64, types, void
 
-from samplers.chain import CHAIN, RNG, STATS, TALLY, metropolis, record
+from samplers.chain import RNG, STATS, TALLY, Chain, metropolis, record
 from samplers.leapfrog import DIVERGENCE, dual_average
 from samplers.scale import SCALE, move_along, pull_back
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, loop, zeros
@@ -20,12 +20,20 @@ from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, loop, z
 LARGEST = 300.0  # a log weight above the common base by more moves the base: its exponential must not overflow
 
 
-class Tree(NamedTuple):
-    """The vectors of a growing tree, (dim,) each; nothing in them outlives an iteration.
+class TreeChain(NamedTuple):
+    """The vectors of a chain and of its growing tree, (dim,), and where unfinished subtrees began, (depth, dim).
 
-    The end that moves is the chain's `proposal`, `proposal_gradient` and `momentum`, with its `force`.
+    Only position and gradient outlive an iteration. The end that moves is `proposal`, `proposal_gradient`, `momentum`
+    and `force`.
     """
 
+    position: Vector
+    gradient: Vector
+    proposal: Vector
+    proposal_gradient: Vector
+    momentum: Vector
+    force: Vector  # A' gradient
+    spare: Vector
     far_position: Vector  # the other end
     far_momentum: Vector
     far_force: Vector
@@ -33,33 +41,23 @@ class Tree(NamedTuple):
     candidate_gradient: Vector
     rho: Vector  # sum of momenta over the tree
     total: Vector  # and over the subtree so far
-
-
-class Checkpoints(NamedTuple):
-    """Where unfinished subtrees began, (max_tree_depth, dim) each."""
-
-    first: Matrix  # momentum at their first leaf
+    first: Matrix  # momentum at the first leaf of each unfinished subtree
     previous: Matrix  # and at the leaf before it
     before: Matrix  # sum of momenta over the leaves before it
 
 
-TREE = types.NamedUniTuple(VECTOR, len(Tree._fields), Tree)
-CHECKPOINTS = types.NamedUniTuple(MATRIX, len(Checkpoints._fields), Checkpoints)
+TREE_CHAIN = types.NamedTuple((*[VECTOR] * 14, *[MATRIX] * 3), TreeChain)
 
 
-def tree_for(dim: int) -> Tree:
-    """Vectors for one chain."""
-    return Tree(*(zeros(dim) for _ in Tree._fields))
+def tree_chain(chain: Chain, depth: int) -> TreeChain:
+    """The same chain, with room for trees of that depth."""
+    dim = len(chain.position)
+    return TreeChain(*chain, *(zeros(dim) for _ in range(7)), *(zeros(depth, dim) for _ in range(3)))
 
 
-def checkpoints_for(depth: int, dim: int) -> Checkpoints:
-    """Checkpoints for trees of that depth."""
-    return Checkpoints(*(zeros(depth, dim) for _ in Checkpoints._fields))
-
-
-@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, TREE, CHECKPOINTS, SCALE, MATRIX, STATS, boolean, int64, float64))
+@loop(void(KERNEL, DATA, RNG, TREE_CHAIN, TALLY, SCALE, MATRIX, STATS, boolean, int64, float64))
 def advance(  # type: ignore[no-untyped-def]
-    kernel, data, rng, chain, tally, tree, checkpoints, scale, draws, stats, with_gradients, most, target
+    kernel, data, rng, chain, tally, scale, draws, stats, with_gradients, most, target
 ):
     """Advance one chain by as many trajectories as `draws` has rows, and write each state drawn there.
 
@@ -70,9 +68,9 @@ def advance(  # type: ignore[no-untyped-def]
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
     force, spare = chain.force, chain.spare
-    far_position, far_momentum, far_force = tree.far_position, tree.far_momentum, tree.far_force
-    candidate, candidate_gradient, rho, total = tree.candidate, tree.candidate_gradient, tree.rho, tree.total
-    first, previous, before = checkpoints.first, checkpoints.previous, checkpoints.before
+    far_position, far_momentum, far_force = chain.far_position, chain.far_momentum, chain.far_force
+    candidate, candidate_gradient, rho, total = chain.candidate, chain.candidate_gradient, chain.rho, chain.total
+    first, previous, before = chain.first, chain.previous, chain.before
     dim = position.shape[0]
     log_density = tally[0].log_density
     width = math.exp(tally[0].log_step)

@@ -7,6 +7,7 @@ A kernel is a compiled function
 and loops take it as an argument of the first-class type `KERNEL`, so that a new target compiles itself alone.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -181,7 +182,7 @@ def densities(density, data, points, values):  # type: ignore[no-untyped-def]
 
 def empty(*shape: int) -> npt.NDArray[np.float64]:
     """An uninitialised C-contiguous float64 array whose first element is aligned to 64 bytes."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     buffer = np.empty(size * 8 + ALIGNMENT, dtype=np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + size * 8].view(np.float64).reshape(shape)

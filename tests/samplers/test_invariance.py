@@ -101,10 +101,9 @@ def test_hmc_leaves_the_target_invariant(case: tuple[str, dict[str, Any], float,
 
 def nuts(target: targets.Target, loop: Any = tree.advance, shape: str = "diagonal") -> Any:
     kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target)
-    vectors, checkpoints = tree.tree_for(target.dim), tree.checkpoints_for(5, target.dim)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
-        loop(kernel, target.data, rng, chain, tally, vectors, checkpoints, scale, draws, stats, False, 5, 0.0)
+        loop(kernel, target.data, rng, tree.tree_chain(chain, 5), tally, scale, draws, stats, False, 5, 0.0)
 
     return move
 
