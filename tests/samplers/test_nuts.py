@@ -355,12 +355,13 @@ def test_metrics_from_few_draws() -> None:
     assert not again.is_dense
 
 
-@pytest.mark.parametrize(("dim", "n"), [(5, 40), (60, 20), (300, 25)])
+@pytest.mark.parametrize(("dim", "n"), [(5, 40), (60, 20), (300, 100)])
 def test_the_low_rank_metric_finds_directions_that_stand_out(dim: int, n: int) -> None:
     """A Gaussian that is wide in one direction and narrow in another, over coordinates of different widths.
 
-    After a diagonal scale alone the condition number is 200 or more; with the two directions it is below 8, in 300
-    dimensions from 100 draws.
+    After a diagonal scale alone the condition number is in the thousands; with the two directions it is below 8 once
+    there are a few more draws than dimensions. (From 100 draws in 300 dimensions it falls from 8000 to 124: what is
+    left is the noise of the diagonal along the wide direction.)
     """
     rng = np.random.default_rng(2)
     vectors = np.linalg.qr(rng.standard_normal((dim, 2)))[0].T
@@ -374,7 +375,7 @@ def test_the_low_rank_metric_finds_directions_that_stand_out(dim: int, n: int) -
         sizes = np.linalg.svd(np.linalg.solve(scale.matrix, truth.matrix), compute_uv=False)
         return float((sizes[0] / sizes[-1]) ** 2)
 
-    assert condition(diagonal_scale(found.diagonal)) > 50.0
+    assert condition(diagonal_scale(found.diagonal)) > 1000.0
     assert condition(found) < 8.0
 
 
