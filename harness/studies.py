@@ -39,6 +39,8 @@ def _warm(take: str, fit: str, more: str = "") -> str:
     return f"nuts[warm_start={fit},take={take}{more}]"
 
 
+_METRICS = ("nuts[metric=nutpie_low_rank]", "nuts[metric=stan]", "nuts[metric=stan_dense]")
+
 STUDIES = {
     "warm-start": Study(
         Preset(
@@ -84,23 +86,52 @@ STUDIES = {
         Preset(
             "how efficient every sampler is, by target and dimension, and what it pays for second moments",
             (
-                "correlated_gaussian[dim=10]",
+                "correlated_gaussian",
                 "correlated_gaussian[dim=100]",
                 "correlated_gaussian[dim=1000]",
                 "funnel",
                 "funnel[parameterisation=centred]",
                 "eight_schools",
-                "eight_schools[parameterisation=centred]",
                 "logistic_regression",
                 "bimodal_mixture",
-                "gmm_posterior",
-                "banana",
-                "student_t",
             ),
-            ("tag:mcmc", "nuts[metric=nutpie_low_rank]", "nuts[metric=stan]", "nuts[metric=stan_dense]"),
+            (
+                "tag:mcmc",
+                "random_walk[adaptation=haario]",
+                "random_walk[adaptation=ram]",
+                "elliptical_slice[gaussian=fitted]",
+                *_METRICS,
+            ),
             5,
-            Budget(500_000, 120.0),
+            Budget(300_000, 30.0),
         ),
+        ("accuracy", "sampling"),
+    ),
+    "metrics": Study(
+        Preset(
+            "what NUTS pays for second moments with the metrics of Stan and of nutpie",
+            (
+                "correlated_gaussian",
+                "correlated_gaussian[dim=100]",
+                "correlated_gaussian[dim=50,structure=rotated]",
+                "correlated_gaussian[dim=50,structure=equicorrelated]",
+                "bimodal_mixture[separation=3]",
+                "bimodal_mixture",
+                "banana",
+                "banana[dim=10]",
+                "funnel",
+                "funnel[parameterisation=centred]",
+                "student_t",
+                "eight_schools",
+                "eight_schools[parameterisation=centred]",
+                "logistic_regression",
+                "logistic_regression[dataset=synthetic]",
+            ),
+            ("nuts", *_METRICS),
+            10,
+            Budget(400_000, 60.0),
+        ),
+        ("accuracy",),
     ),
 }
 

@@ -115,7 +115,7 @@ def accuracy(methods: Mapping[str, Entry], spent: Costs) -> list[dict[str, Any]]
     rows = []
     for name, entry in methods.items():
         found = [spent[name][column] for column in ACCURACY] if name in spent else [None] * len(ACCURACY)
-        rows.append({"method": name, **_standing(entry), "cells": [_spent(each) for each in found]})
+        rows.append({"method": name, **_standing(entry), "cells": [shown(each) for each in found]})
     return rows
 
 
@@ -128,10 +128,15 @@ def overall(results: Results, spent: Mapping[str, Costs]) -> dict[str, Any]:
     rows = {
         target: [_at(results.entries[target].get(name), of.get(name)) for name in names] for target, of in worst.items()
     }
+    return {"methods": names, "rows": rows, "sentences": pairs(worst)}
+
+
+def pairs(spent: Mapping[str, Mapping[str, Crossover]]) -> list[str]:
+    """What to say of the metrics of NUTS: nutpie's against each other one that raced; costs by target, then method."""
+    names = sorted({name for of in spent.values() for name in of})
     base = next((name for name in BASE_VARIANTS if name in names), None)
     rivals = [name for name in names if base and name.startswith(VARIANT) and name != base]
-    pairs = [pair(worst.values(), base, rival) for rival in rivals if base]
-    return {"methods": names, "rows": rows, "sentences": [each.sentence for each in pairs]}
+    return [pair(spent.values(), base, rival).sentence for rival in rivals if base]
 
 
 @dataclass(frozen=True)
@@ -212,11 +217,11 @@ def _defined(found: Crossover) -> bool:
 
 def _at(entry: Entry | None, found: Crossover | None) -> dict[str, str]:
     if entry is not None and found is None:
-        return _spent(None) | {"text": "skipped", "title": entry.skipped}
-    return _spent(found)
+        return shown(None) | {"text": "skipped", "title": entry.skipped}
+    return shown(found)
 
 
-def _spent(found: Crossover | None) -> dict[str, str]:
+def shown(found: Crossover | None) -> dict[str, str]:
     """A cost as a cell of a table: censored where it lies beyond the budget."""
     if found is None:
         return {"text": "", "interval": "", "sort": "", "title": ""}

@@ -5,11 +5,16 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reports import modes, paired, runs
+from reports import modes, paired, runs, tables_of_efficiency
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Section
 
-TABLES: dict[str, Callable[[runs.Results], Section | None]] = {"paired": paired.section, "modes": modes.section}
+TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
+    "paired": paired.section,
+    "modes": modes.section,
+    "sampling": tables_of_efficiency.sampling,
+    "accuracy": tables_of_efficiency.accuracy,
+}
 
 
 def write(folder: str | os.PathLike[str], name: str, summary: str, tables: Sequence[str]) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import reports
-from reports import analysis, efficiency, rows, runs
+from reports import analysis, efficiency, rows, runs, tables_of_efficiency
 from reports.records import CELLS, METRICS, Folder
 from reports.runs import Entry, Ledger, Run
 from reports.statistics import Crossover, Interval, Outcome
@@ -249,3 +249,35 @@ def test_the_page_labels_them_wherever_their_name_stands_in_a_table(labelled: Fo
 def test_a_table_of_sampling_needs_a_sampler(empty: Folder, filled: Callable[..., Folder], tmp_path: Path) -> None:
     html = reports.write(filled(empty, ["banana"], ["advi_meanfield"], seeds=1), tmp_path / "r.html").read_text()
     assert "How efficient sampling is" not in html and "Gradients to b²(x²)" in html
+
+
+def test_the_tables_of_a_study_say_what_the_report_says() -> None:
+    """Numbers with and without tuning, a row for what failed, and the metrics of NUTS compared under both."""
+    quick, slow = (
+        entry(run([1.0, 0.001, 0.001, 0.001])),
+        entry(run([1.0, 1.0, 0.001, 0.001]), method="nuts[metric=stan]"),
+    )
+    lost = entry(run([1.0] * 4, status="failed", reason="it broke"), method="hmc")
+    results = runs.Results({"t": {each.method: each for each in (quick, slow, lost)}}, [])
+    costs = tables_of_efficiency.accuracy(results)
+    assert costs is not None
+    assert [[cell.text for cell in row][1:] for row in costs.rows] == [
+        ["nuts", "200", "100"],
+        ["nuts[metric=stan]", "400", "300"],
+        ["hmc", "no run counts", "no run counts"],
+    ]
+    assert costs.numbers[0]["after_tuning"]["value"] == 100.0
+    assert costs.sentences == [
+        f"Tuning {word}: nuts needs at most the evaluations of nuts[metric=stan] on 1 of the 1 targets where one of "
+        "them gets there."
+        for word in ("included", "apart")
+    ]
+    table = tables_of_efficiency.sampling(results)
+    assert table is not None
+    assert table.rows[0][3].text == "400"
+    assert table.rows[2][2].text.startswith("0 of 1")
+    assert table.markdown().count("\n| ") == len(table.rows) + 2
+    assert tables_of_efficiency.accuracy(runs.Results({"t": {"hmc": lost}}, [])) is None
+    assert (
+        tables_of_efficiency.sampling(runs.Results({"t": {"laplace": entry(tags="vi", method="laplace")}}, [])) is None
+    )
