@@ -45,19 +45,26 @@ _METHODS = (
     "hmc[warm_start=advi_meanfield,take=mean]",
     "hmc[warm_start=advi_fullrank,take=draws]",
     "hmc[warm_start=advi_fullrank,take=draws+metric]",
+    "nuts",
+    "nuts[metric=nutpie_low_rank]",
+    "mams",
+    "parallel_tempering",
 )
+
+# Every sampler there is, with Stan's metrics beside nutpie's.
+_SAMPLERS = ("tag:mcmc", "elliptical_slice[gaussian=fitted]", "nuts[metric=stan]", "nuts[metric=stan_dense]")
 
 PRESETS = {
     "quick": Preset("a few minutes: small budgets, five seeds", _TARGETS, _METHODS, 5, Budget(200_000, 10.0)),
     "standard": Preset(
-        "about an hour: larger budgets and dimensions, ten seeds",
+        "some hours: every sampler, larger budgets and dimensions, ten seeds",
         (
             *_TARGETS,
             "correlated_gaussian[dim=100]",
             "gmm_posterior[model=full]",
             "logistic_regression[dataset=synthetic]",
         ),
-        (*_METHODS, "forward_kl_oracle"),
+        (*_METHODS, *_SAMPLERS, "forward_kl_oracle"),
         10,
         Budget(1_000_000, 60.0),
     ),
@@ -74,7 +81,7 @@ PRESETS = {
             "student_t[df=3]",
             "logistic_regression[dataset=synthetic]",
         ),
-        (*_METHODS, "forward_kl_oracle"),
+        (*_METHODS, *_SAMPLERS, "forward_kl_oracle"),
         20,
         Budget(4_000_000, 300.0),
     ),
