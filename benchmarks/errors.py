@@ -7,7 +7,7 @@ import harness
 SEEDS = 3
 GRADIENTS = 20_000
 TARGETS = ("correlated_gaussian", "banana", "funnel", "eight_schools")
-METHODS = ("random_walk", "hmc", "advi_meanfield", "advi_fullrank", "laplace")
+METHODS = ("random_walk", "slice", "hmc", "nuts", "mams", "mclmc", "advi_meanfield", "advi_fullrank", "laplace")
 
 Errors = dict[Any, dict[Any, float]]  # by target and method, then by metric
 

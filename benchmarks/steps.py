@@ -30,7 +30,7 @@ def warm_up(run: Run) -> None:
 class Sampling:
     """Seconds for so many evaluations after warm-up."""
 
-    params = (("hmc", "random_walk"), ("ar1", "rotated"), (2, 10, 100))
+    params = (("hmc", "nuts", "mams", "mclmc", "slice", "random_walk"), ("ar1", "rotated"), (2, 10, 100))
     param_names = ("method", "structure", "dim")
     number = 1  # the run goes on from call to call, so that each sample begins with a new one
 
