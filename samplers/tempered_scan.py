@@ -30,7 +30,7 @@ from samplers.tempered_replicas import (
     TRIPS,
     UPWARDS,
 )
-from samplers.tempering import tempered, tempered_slope
+from samplers.tempering import log_reference, tempered, tempered_slope
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, helper, loop, zeros
 
 
@@ -85,15 +85,6 @@ def bennett(excess):  # type: ignore[no-untyped-def]
         return 1.0 / (1.0 + math.exp(-excess))
     rising = math.exp(excess)
     return rising / (1.0 + rising)
-
-
-@helper
-def log_reference(reference, height, position):  # type: ignore[no-untyped-def]
-    """Normalised log density of the reference."""
-    squares = 0.0
-    for i in range(position.shape[0]):
-        squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
-    return height - 0.5 * squares
 
 
 @helper

@@ -27,6 +27,15 @@ def tempered_slope(beta, slope, x, centre, precision):  # type: ignore[no-untype
     return beta * slope - (1.0 - beta) * precision * (x - centre)
 
 
+@helper
+def log_reference(reference, height, position):  # type: ignore[no-untyped-def]
+    """Normalised log density of the reference at a position (dim,): see `Reference.matrix` and `log_height`."""
+    squares = 0.0
+    for i in range(position.shape[0]):
+        squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
+    return height - 0.5 * squares
+
+
 @dataclass(frozen=True, eq=False)
 class Reference:
     """A Gaussian with independent coordinates.
