@@ -9,7 +9,7 @@ from numba import boolean, float64, int64, types, void
 
 from samplers.chain import RNG, metropolis
 from samplers.leapfrog import steps_of
-from samplers.tempering import log_reference, tempered, tempered_slope
+from samplers.tempering import tempered, tempered_slope
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 
 STEP_JITTER = 0.5  # the step of a trajectory is the given one x U(1 - STEP_JITTER, 1)
@@ -120,9 +120,11 @@ def move(  # type: ignore[no-untyped-def]
         evaluations += made
         kick(beta, reference, position, gradient, momentum, diagonal, factor, is_dense, 0.5 * step)
         kinetic = 0.0
+        squares = 0.0
         for i in range(dim):
             kinetic += momentum[i] * momentum[i]
-        reference_there = log_reference(reference, log_height, position)
+            squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
+        reference_there = log_height - 0.5 * squares
         probability = metropolis(energy - (0.5 * kinetic - tempered(beta, there, reference_there)))
         acceptance += probability
         if rng.random() < probability:

@@ -114,7 +114,7 @@ def test_planted_errors_in_moves_are_caught(gaussian: targets.Target, error: str
 def planted(right: str, wrong: str) -> Any:
     """`smc_loop.move` and the helpers of the tempered path, with an error in one."""
     source = inspect.getsource(tempering) + inspect.getsource(smc_loop)
-    source = source.replace("from samplers.tempering import log_reference, tempered, tempered_slope\n", "")
+    source = source.replace("from samplers.tempering import tempered, tempered_slope\n", "")
     assert source.count(right) == 1
     names: dict[str, Any] = {"__name__": tempering.__name__}
     exec(source.replace(right, wrong), names)  # noqa: S102
