@@ -40,7 +40,7 @@ class Counts(NamedTuple):
 
 
 def log_ratios(forwards: Vector, backwards: Vector, shifts: Vector) -> Vector:
-    """(levels - 1,) log ratios of normalisers from Bennett's two sums; see `samplers.tempered_scan.bennett`.
+    """(levels - 1,) log ratios of normalisers from Bennett's two sums; see `samplers.tempering.bennett`.
 
     Not finite where neighbours do not overlap at all.
     """

@@ -36,6 +36,19 @@ def log_reference(reference, height, position):  # type: ignore[no-untyped-def]
     return height - 0.5 * squares
 
 
+@helper
+def bennett(excess):  # type: ignore[no-untyped-def]
+    """1 / (1 + exp(-excess)), 0 at -inf: Bennett's weight, whose means at two levels give their normalisers' ratio.
+
+    With W the log ratio of the two unnormalised densities and C a guess of that of their normalisers, the log ratio is
+    C + log E_lower[bennett(W - C)] - log E_upper[bennett(C - W)] (Bennett 1976). Both means are of bounded variables.
+    """
+    if excess >= 0.0:
+        return 1.0 / (1.0 + math.exp(-excess))
+    rising = math.exp(excess)
+    return rising / (1.0 + rising)
+
+
 @dataclass(frozen=True, eq=False)
 class Reference:
     """A Gaussian with independent coordinates.
