@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from reports.efficiency import AFTER, ALL, LEVEL
 from reports.records import METRICS
-from reports.runs import Axis, Entry, Ledger, Results, Run, median, number
+from reports.runs import Axis, Entry, Results, Run, median, number
 from reports.section import Cell, Section, plain
 from reports.statistics import Interval, median_interval, time_to_error
 from reports.wording import count, duration, significant
 
 OPTIONS = ("warm_start", "take", "keep", "strength", "rank", "psis", "fit_budget")  # of a warm start, in a SPEC
 METRIC = METRICS["second_moment_b2"]
-ALL, AFTER = Ledger(), Ledger(warmup=False)
-LEVEL = 0.01  # what a hundred independent draws have on average
 EFFECTIVE = 400.0  # draws, what Vehtari et al. 2021 ask for
 FEWEST = 5  # pairs for a verdict: all of them on one side have a chance of 1 in 16
 TAKES = ("mean", "draws")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from samplers.metric import Values
+from samplers.chain import Values
 from targets.kernel import Vector
 
 MOST = 64  # coordinates

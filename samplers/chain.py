@@ -55,6 +55,7 @@ TALLY = types.Array(numba.from_dtype(TALLY_DTYPE), 1, "C")
 STATS = types.Array(numba.from_dtype(STATS_DTYPE), 1, "C")
 RNG = types.npy_rng
 
+Values = npt.NDArray[np.float64]  # draws (chains, n, dim)
 Tally = npt.NDArray[Any]
 Stats = npt.NDArray[Any]
 

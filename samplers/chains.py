@@ -8,21 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from samplers.chain import Stats, no_stats, tallies
+from samplers.chain import Stats, Values, no_stats, tallies
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
+from samplers.rounds import CALL_EVALUATIONS, CALL_NANOSECONDS, nominal_nanoseconds
 from samplers.scale import diagonal_scale
 from samplers.transition import Seen, Starts, Transition, Tuning
-from samplers.warmup import Values, complaint, first_scale, pool_steps
+from samplers.warmup import complaint, first_scale, pool_steps
 from targets.kernel import aligned, empty
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 
 GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
 FIRST_ROUND = 20  # iterations
-CALL_NANOSECONDS = 1e8  # what a compiled call may take, by the nominal cost of an evaluation; nothing interrupts it
-SLOW_NANOSECONDS = 1e4  # what an evaluation in plain Python costs at least
-ROUND_EVALUATIONS = 65536.0
 
 
 class ChainsRun:
@@ -118,10 +116,8 @@ class ChainsRun:
 
     def _most(self) -> int:
         """Iterations that a round may have, each chain's in one compiled call."""
-        nominal = 50.0 + self.target.dim + 0.1 * self.target.data.size  # nanoseconds an evaluation
-        if "slow" in self.target.tags:
-            nominal += SLOW_NANOSECONDS
-        evaluations = min(ROUND_EVALUATIONS / len(self.chains), CALL_NANOSECONDS / max(nominal, self.pace))
+        nanoseconds = max(nominal_nanoseconds(self.target), self.pace)
+        evaluations = min(CALL_EVALUATIONS / len(self.chains), CALL_NANOSECONDS / nanoseconds)
         return max(1, int(evaluations / self.transition.cost(self.target, self.counters, self.tuning)))
 
     def _run_to(self, end: int, adapting: bool) -> None:

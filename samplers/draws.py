@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from samplers.chain import Values
 from samplers.variables import variables
 from targets.kernel import Matrix, Vector
 from targets.target import Named
@@ -16,8 +17,6 @@ from targets.target import Named
 if TYPE_CHECKING:
     import pandas as pd
     import xarray
-
-Values = npt.NDArray[np.float64]
 
 SUSPECTS = 16  # coordinates
 ENOUGH = 10_000  # draws a chain

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import leapfrog
-from samplers.chain import Chain, Stats, Tally
+from samplers.chain import Chain, Stats, Tally, Values
 from samplers.initial import evaluate, single_chains
 from samplers.method import MCMC
-from samplers.metric import adapt, largest_variance, standard_deviations
+from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.pointer import pointer
 from samplers.scale import Scale
 from samplers.transition import Plain, Seen, Starts, Tuning
@@ -85,18 +85,26 @@ class HMC(Plain):
         adapt(tuning, standard_deviations, values)
         tuning.most = self.max_leapfrogs
         if self.path is None:
-            remembered = memory(values)
-            if remembered > LONG_MEMORY:
-                tuning.stretch *= STRETCH
-            elif remembered < SHORT_MEMORY:
-                tuning.stretch = max(1.0, tuning.stretch / STRETCH)
-            quarter = 0.5 * math.pi * math.sqrt(max(largest_variance(values, tuning.scale), 1e-2))
-            tuning.path = tuning.stretch * quarter
+            stretch(tuning, values, LONG_MEMORY)
+            tuning.path = tuning.stretch * quarter_period(values, tuning.scale)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        steps = tuning.path / math.exp(float(np.mean(counters["log_step"])))
-        steps *= -math.log1p(-leapfrog.STEP_JITTER) / leapfrog.STEP_JITTER  # E[1 / U(1 - jitter, 1)]
-        return min(max(steps, 1.0), float(tuning.most))
+        return steps_expected(tuning, counters, leapfrog.STEP_JITTER)
+
+
+def stretch(tuning: Tuning, values: Values, long_memory: float) -> None:
+    """Stretch the path where the draws (chains, n, dim) remember each other for long, and take some of it back."""
+    remembered = memory(values)
+    if remembered > long_memory:
+        tuning.stretch *= STRETCH
+    elif remembered < SHORT_MEMORY:
+        tuning.stretch = max(1.0, tuning.stretch / STRETCH)
+
+
+def steps_expected(tuning: Tuning, counters: Tally, jitter: float) -> float:
+    """Steps of a trajectory whose step size is the chain's x U(1 - jitter, 1)."""
+    steps = tuning.path / math.exp(float(np.mean(counters["log_step"])))
+    return min(max(steps * leapfrog.mean_slowdown(jitter), 1.0), float(tuning.most))
 
 
 def find_steps(

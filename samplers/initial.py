@@ -24,7 +24,9 @@ class Initial:
     """What a warm start hands over.
 
     Attributes:
-        positions: (chains, dim), one starting point a chain; None to draw them as a cold start does.
+        positions: (points, dim) starting points, those of one chain after those of another, as many as
+            `samplers.method.Sampler.starts` says: one a chain, but for ensembles and systems of replicas. None to draw
+            them as a cold start does.
         metric: (dim,) variances; or a (dim, dim) covariance; or a `Scale`, such as one of low rank; or None.
         keep: whether the metric stays as it is. By default a covariance does, or a scale with one, and variances are
             refined by warm-up, since freezing them harms wherever the target is correlated.
@@ -53,7 +55,8 @@ class Initial:
                 f"take ({points}, {dim})",
             )
         if isinstance(self.metric, Scale):
-            require(len(self.metric.deviations) == dim, f"an initial scale is of {dim} dimensions, or not accepted")
+            found = len(self.metric.deviations)
+            require(found == dim, f"an initial scale of {found} dimensions is not accepted; it takes {dim}")
         elif self.metric is not None:
             shape = np.shape(self.metric)
             require(

@@ -28,9 +28,14 @@ T0 = 10.0
 KAPPA = 0.75
 
 
+def mean_slowdown(jitter: float) -> float:
+    """E[1 / U(1 - jitter, 1)]: how many more steps jittered step sizes take than the widest."""
+    return -math.log1p(-jitter) / jitter
+
+
 @helper
 def steps_of(length, step, most):  # type: ignore[no-untyped-def]
-    """Leapfrog steps of a trajectory of about that length, between 1 and `most`."""
+    """Steps of a trajectory of about that length, between 1 and `most`."""
     steps = length / step
     return max(1, int(steps + 0.5)) if steps < most else most
 

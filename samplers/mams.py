@@ -7,16 +7,15 @@ import numpy as np
 from numba import float64, int64, void
 
 from samplers.chain import CHAIN, RNG, STATS, TALLY, Chain, Stats, Tally, metropolis, record
-from samplers.hmc import FIRST_MOST, STRETCH, find_steps
+from samplers.hmc import FIRST_MOST, find_steps, steps_expected, stretch
 from samplers.initial import single_chains
 from samplers.isokinetic import refresh, trajectory
 from samplers.leapfrog import DIVERGENCE, dual_average, steps_of
 from samplers.method import MCMC
-from samplers.metric import Values, adapt, largest_variance, standard_deviations
+from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.pointer import pointer
-from samplers.scale import SCALE, Scale
+from samplers.scale import SCALE
 from samplers.transition import Plain, Seen, Starts, Tuning
-from samplers.warmup import memory
 from targets.kernel import DATA, KERNEL, MATRIX, Matrix, compiled, loop
 from targets.options import require
 from targets.target import Target
@@ -28,7 +27,7 @@ STEP_JITTER = 0.2  # with HMC's 0.8 a draw costs half as much again, since error
 # A path of two thirds of the quarter period of the widest direction: draws remember half of it where the target is
 # Gaussian, and cost less by a third than with all of it. Where they remember more than that, the path is stretched.
 PORTION = 2.0 / 3.0
-LONG_MEMORY, SHORT_MEMORY = 0.7, 0.2  # autocorrelations at lag one
+LONG_MEMORY = 0.7  # autocorrelation at lag one
 
 ONE_DIMENSION = "motion at constant speed has no direction to turn to in one dimension; take hmc or nuts"
 
@@ -149,22 +148,11 @@ class MAMS(Plain):
         adapt(tuning, standard_deviations, values)
         tuning.most = self.max_steps
         if self.path is None:
-            remembered = memory(values)
-            if remembered > LONG_MEMORY:
-                tuning.stretch *= STRETCH
-            elif remembered < SHORT_MEMORY:
-                tuning.stretch = max(1.0, tuning.stretch / STRETCH)
+            stretch(tuning, values, LONG_MEMORY)
             tuning.path = PORTION * tuning.stretch * quarter_period(values, tuning.scale)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        steps = tuning.path / math.exp(float(np.mean(counters["log_step"])))
-        steps *= -math.log1p(-STEP_JITTER) / STEP_JITTER  # E[1 / U(1 - jitter, 1)]
-        return INTEGRATORS[self.integrator] * min(max(steps, 1.0), float(tuning.most))
-
-
-def quarter_period(values: Values, scale: Scale) -> float:
-    """Of Hamiltonian motion along the widest direction that the draws (chains, n, dim) have in units of the scale."""
-    return 0.5 * math.pi * math.sqrt(max(largest_variance(values, scale), 1e-2))
+        return INTEGRATORS[self.integrator] * steps_expected(tuning, counters, STEP_JITTER)
 
 
 def check_integrator(name: str, integrator: str) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from samplers import microcanonical
 from samplers.autocorrelation import autocorrelation_times
 from samplers.chain import Stats, Tally
-from samplers.mams import INTEGRATORS, ONE_DIMENSION, check_integrator, quarter_period
+from samplers.mams import INTEGRATORS, ONE_DIMENSION, check_integrator
 from samplers.method import MCMC
-from samplers.metric import adapt, standard_deviations
+from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.microcanonical import SQUARES, STEPS, Particle, particle_at
 from samplers.pointer import pointer
 from samplers.transition import Plain, Seen, Starts, Tuning

@@ -50,6 +50,7 @@ class MCMC:
         num_chains: how many there are.
         num_warmup: iterations of warm-up, or None for what the transition finds usual.
         options, changed: all options, and the names of those that differ from their defaults.
+        tags: words to select by.
     """
 
     name: str

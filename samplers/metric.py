@@ -7,13 +7,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from samplers.chain import Values
 from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from samplers.transition import Tuning
 from targets.kernel import Matrix, Vector
 
-Values = npt.NDArray[np.float64]
 Learner = Callable[..., Scale]
 
 ENOUGH = 3  # draws a dimension, for a covariance
@@ -22,6 +21,7 @@ STAN_VARIANCE = 1e-3  # to which Stan shrinks
 
 CUTOFF = 2.0  # a variance within this factor of the diagonal's is left to it (nutpie's number)
 MOST_DRAWS = 200  # from which directions are looked for
+POWER_ITERATIONS = 30
 
 
 def adapt(tuning: Tuning, learner: Learner, values: Values, *gradients: Values) -> None:
@@ -84,11 +84,18 @@ def standard_deviations(values: Values, before: Scale, weight: float = PRIOR) ->
 
     The weights are Stan's, n to 5, but of logarithms, and not towards a constant: the result has no unit of its own.
     """
-    flat, sd = values.reshape(-1, values.shape[2]), before.deviations
-    n = len(flat)
-    variances = flat.var(axis=0)
-    known = np.where(variances > 0.0, variances, sd**2)
-    return diagonal_scale(np.exp((n * np.log(known) + weight * np.log(sd**2)) / (2.0 * (n + weight))))
+    flat = values.reshape(-1, values.shape[2])
+    return diagonal_scale(shrunk(flat.var(axis=0), 2, len(flat), before.deviations, weight))
+
+
+def shrunk(found: Matrix, power: int, n: float, sd: Matrix, weight: float) -> Matrix:
+    """Standard deviations whose powers n draws have `found`, shrunk towards `sd`, which counts for `weight` draws.
+
+    Logarithms are averaged. What was found counts for nothing where it is not positive and finite.
+    """
+    before = sd**power
+    known = np.where(np.isfinite(found) & (found > 0.0), found, before)
+    return np.asarray(np.exp((n * np.log(known) + weight * np.log(before)) / (power * (n + weight))))
 
 
 def stan_deviations(values: Values, *_: object) -> Scale:
@@ -103,11 +110,10 @@ def draw_gradient_deviations(values: Values, gradients: Values, before: Scale, w
 
     That is nutpie's metric (arXiv:2603.18845): the diagonal one that brings draws and gradients to the same scale.
     """
-    n, sd = values.shape[0] * values.shape[1], before.deviations if before.is_dense else before.diagonal
+    sd = before.deviations if before.is_dense else before.diagonal  # of low rank: the part that this found before
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = values.var(axis=(0, 1)) / gradients.var(axis=(0, 1))
-    known = np.where(np.isfinite(ratio) & (ratio > 0.0), ratio, sd**4)
-    return diagonal_scale(np.exp((n * np.log(known) + weight * np.log(sd**4)) / (4.0 * (n + weight))))
+    return diagonal_scale(shrunk(ratio, 4, values.shape[0] * values.shape[1], sd, weight))
 
 
 def covariance_factor(values: Values, before: Scale, weight: float = PRIOR) -> Scale:
@@ -175,6 +181,11 @@ def _geometric_mean(draws: Matrix, gradients: Matrix) -> Matrix:
     return np.asarray(inverse @ ((vectors * np.sqrt(np.maximum(sizes, 0.0))) @ vectors.T) @ inverse)
 
 
+def quarter_period(values: Values, scale: Scale) -> float:
+    """Of Hamiltonian motion along the widest direction that the draws (chains, n, dim) have in units of the scale."""
+    return 0.5 * math.pi * math.sqrt(max(largest_variance(values, scale), 1e-2))
+
+
 def largest_variance(values: Values, scale: Scale) -> float:
     """Variance of the draws (chains, n, dim) along their widest direction, in units of `scale`.
 
@@ -187,9 +198,6 @@ def largest_variance(values: Values, scale: Scale) -> float:
     halves = centred[:middle], centred[middle:]
     found = [_variance_along(_widest(one), other) for one, other in (halves, halves[::-1])]
     return float(np.mean(found))
-
-
-POWER_ITERATIONS = 30
 
 
 def _widest(points: Values) -> Vector:

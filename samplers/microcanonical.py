@@ -8,7 +8,7 @@ from numba import float64, int64, types, void
 
 from samplers.chain import RNG, STATS, TALLY, record
 from samplers.isokinetic import MINIMAL_NORM, glide, kinetic_change, refresh
-from samplers.leapfrog import DIVERGENCE
+from samplers.leapfrog import DIVERGENCE, steps_of
 from samplers.scale import SCALE
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Vector, helper, loop, zeros
 
@@ -90,8 +90,7 @@ def wander(  # type: ignore[no-untyped-def]
         memory[SUM], memory[WEIGHT], memory[LARGEST] = 0.0, 0.0, np.inf
     for row in range(draws.shape[0]):
         step = math.exp(tally[0].log_step)
-        steps = every * decoherence / step
-        steps = max(1, int(steps + 0.5)) if steps < most else most
+        steps = steps_of(every * decoherence, step, most)
         length = step * root
         for i in range(dim):
             before[i] = position[i]

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from samplers import smc_loop
+from samplers.leapfrog import mean_slowdown
 from samplers.pointer import pointer
+from samplers.rounds import CALL_EVALUATIONS, CALL_NANOSECONDS, nominal_nanoseconds
 from samplers.smc_weights import log_weights, metric, next_temperature, systematic, widest
 from samplers.tempering import Reference
 from targets.kernel import Matrix, Vector, aligned, zeros
@@ -26,10 +28,6 @@ QUARTER = 0.5 * math.pi  # a quarter of the period of a Gaussian of the metric's
 REMEMBERED = 0.3  # correlation with the start that is small enough, beside what chance gives
 STUCK = 0.1  # acceptance below which a sweep does not count, but for its step size
 STALLED = 0.95  # a coordinate whose correlation a sweep does not lower to this fraction gets no more for it
-
-CALL_EVALUATIONS = 65536.0
-CALL_NANOSECONDS = 1e8  # what a compiled call may take, by the nominal cost of an evaluation; nothing interrupts it
-SLOW_NANOSECONDS = 1e4  # what an evaluation in plain Python costs at least
 
 
 @dataclass(frozen=True)
@@ -87,10 +85,7 @@ class Population:
 
     def _most(self, cost: float) -> int:
         """Particles that one call may take, at so many evaluations each."""
-        nominal = 50.0 + self.target.dim + 0.1 * self.target.data.size  # nanoseconds an evaluation
-        if "slow" in self.target.tags:
-            nominal += SLOW_NANOSECONDS
-        return max(1, int(min(CALL_EVALUATIONS, CALL_NANOSECONDS / nominal) / cost))
+        return max(1, int(min(CALL_EVALUATIONS, CALL_NANOSECONDS / nominal_nanoseconds(self.target)) / cost))
 
     def _evaluate(self) -> None:
         last = min(len(self.points), self.next + self._most(1.0))
@@ -157,7 +152,7 @@ class Population:
         ends = self._block_ends()
         end = next(e for e in ends if e > self.next)
         most = self.settings.max_leapfrogs
-        cost = min(max(self.path / step * smc_loop.MEAN_SLOWDOWN, 1.0), float(most))
+        cost = min(max(self.path / step * mean_slowdown(smc_loop.STEP_JITTER), 1.0), float(most))
         last = min(end, self.next + self._most(cost))
         evaluations, acceptance = smc_loop.move(
             *(pointer(self.target.log_density_and_gradient), self.target.data, self.rng),

@@ -26,7 +26,7 @@ class RandomWalk(GradientFree):
     """Proposals x + s A z; the scale s adapts to an acceptance of 0.234, or 0.44 in 1-D (Roberts et al. 1997)."""
 
     thin: int | None
-    dense: bool = False  # whether the scale learned is that of the whole covariance
+    dense: bool = False  # whether the scale is learned from the whole covariance
 
     def usual_warmup(self, kept: bool) -> int:
         return 250 if kept else 4000 if self.dense else 1000

@@ -19,7 +19,7 @@ class Lesson:
 # Ends of the windows as fractions of the warm-up. After all but the last the scale and the path are learned afresh; the
 # last is for the step size alone, at the path used later.
 WINDOWS = (0.1, 0.2, 0.4, 0.85, 1.0)
-WINDOWS_KEPT = (0.5, 1.0)  # where a full covariance was given and only step size and path are to be found
+WINDOWS_KEPT = (0.5, 1.0)  # where the scale is kept and only step size and path are to be found
 
 # Stan's buffers and first window, in iterations of a warm-up of a thousand; shorter ones have 15 % and 10 % as buffers.
 STAN_FIRST, STAN_WINDOW, STAN_LAST = 75, 25, 50

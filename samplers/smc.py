@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samplers import smc_loop
-from samplers.draws import Draws, Values
+from samplers.chain import Values
+from samplers.draws import Draws
 from samplers.initial import Initial, StartError
 from samplers.pointer import pointer
 from samplers.population import Population, Settings, pooled

@@ -4,18 +4,16 @@ As in `leapfrog`, positions are x = A z with A the scale, momenta r ~ N(0, I) be
 neighbouring steps are taken as one.
 """
 
-import math
-
 import numpy as np
 from numba import boolean, float64, int64, types, void
 
 from samplers.chain import RNG, metropolis
+from samplers.leapfrog import steps_of
 from samplers.tempering import tempered, tempered_slope
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 
 STEP_JITTER = 0.5  # the step of a trajectory is the given one x U(1 - STEP_JITTER, 1)
 PATH_JITTER = 0.5  # and its length the given one x U(1 - PATH_JITTER, 1 + PATH_JITTER)
-MEAN_SLOWDOWN = -math.log1p(-STEP_JITTER) / STEP_JITTER  # E[1 / U(1 - STEP_JITTER, 1)]
 
 
 @loop(void(KERNEL, DATA, MATRIX, MATRIX, VECTOR, int64, int64, VECTOR, VECTOR))
@@ -101,8 +99,7 @@ def move(  # type: ignore[no-untyped-def]
     acceptance = 0.0
     for n in range(first, last):
         step = widest * (1.0 - STEP_JITTER * rng.random())
-        length = path * (1.0 + PATH_JITTER * (2.0 * rng.random() - 1.0)) / step
-        steps = max(1, int(length + 0.5)) if length < most else most
+        steps = steps_of(path * (1.0 + PATH_JITTER * (2.0 * rng.random() - 1.0)), step, most)
         kinetic = 0.0
         for i in range(dim):
             r = rng.standard_normal()
@@ -127,12 +124,12 @@ def move(  # type: ignore[no-untyped-def]
         for i in range(dim):
             kinetic += momentum[i] * momentum[i]
             squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
-        log_reference = log_height - 0.5 * squares
-        probability = metropolis(energy - (0.5 * kinetic - tempered(beta, there, log_reference)))
+        reference_there = log_height - 0.5 * squares
+        probability = metropolis(energy - (0.5 * kinetic - tempered(beta, there, reference_there)))
         acceptance += probability
         if rng.random() < probability:
             densities[n] = there
-            references[n] = log_reference
+            references[n] = reference_there
             for i in range(dim):
                 points[n, i] = position[i]
                 gradients[n, i] = gradient[i]

@@ -4,20 +4,18 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 
+from samplers.chain import Values
+from samplers.metric import PRIOR, shrunk
 from samplers.tempered_replicas import FIRST, LONG, SHORT, SLOPE, SQUARED, SQUARED_SLOPE, Replicas
 from samplers.tempered_scan import Ladder
 from samplers.tempering import Reference
 from targets.kernel import Matrix, Vector, aligned, zeros
 
-Values = npt.NDArray[np.float64]
-
 FEWEST = 3  # levels
 LEVELS_A_NAT = 2.0  # intervals for each unit of the barrier: fewest evaluations a round trip, at rejection 1/2
 LEAST_REJECTION = 1e-4  # of an interval, so that the barrier rises everywhere
-PRIOR = 5.0  # draws that the scale known before a round counts as much as (as in `samplers.metric`)
 REFERENCE_BARRIER = 0.5  # what the width of the last reference may cost; see `fitted`
 PATH_GROWTH, BETTER = 1.5, 1.2  # of the mean trajectory, and how much better longer ones must do
 SHORTEST = 1.1  # mean number of leapfrogs: some trajectories are longer, so that longer ones are tried
@@ -42,7 +40,7 @@ class Counts(NamedTuple):
 
 
 def log_ratios(forwards: Vector, backwards: Vector, shifts: Vector) -> Vector:
-    """(levels - 1,) log ratios of normalisers from Bennett's two sums; see `samplers.tempered_scan.bennett`.
+    """(levels - 1,) log ratios of normalisers from Bennett's two sums; see `samplers.tempering.bennett`.
 
     Not finite where neighbours do not overlap at all.
     """
@@ -131,8 +129,7 @@ def standard_deviations(counts: Counts, before: Matrix) -> Matrix:
     m = counts.moments
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = (m[SQUARED] - m[FIRST] ** 2) / (m[SQUARED_SLOPE] - m[SLOPE] ** 2)
-    known = np.where(np.isfinite(ratio) & (ratio > 0.0), ratio, before**4)
-    return np.asarray(np.exp((counts.n * np.log(known) + PRIOR * np.log(before**4)) / (4.0 * (counts.n + PRIOR))))
+    return shrunk(ratio, 4, counts.n, before, PRIOR)
 
 
 def mean_leapfrogs(counts: Counts, before: Vector, most: float) -> Vector:

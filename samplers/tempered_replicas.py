@@ -29,7 +29,7 @@ class Replicas(NamedTuple):
         log_steps, log_step_means, errors, centres: (levels,) dual averaging of the step sizes; see `samplers.chain`.
         rejections: (levels,) sums of the probability that a swap with the level above is rejected.
         forwards, backwards: (levels,) sums of Bennett's two means for the pair with the level above; see
-            `samplers.tempered_scan.bennett`.
+            `samplers.tempering.bennett`.
         lowers, uppers: (levels,) sums of `log_ratios` for that pair.
         sums: (4 levels, dim) first and second moments, of positions less the centre and of slopes, in warm-up.
         jumps: (levels, 4) see `SHORT`, in warm-up.

@@ -30,7 +30,7 @@ from samplers.tempered_replicas import (
     TRIPS,
     UPWARDS,
 )
-from samplers.tempering import tempered, tempered_slope
+from samplers.tempering import bennett, log_reference, tempered, tempered_slope
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, helper, loop, zeros
 
 
@@ -72,28 +72,6 @@ SCRATCH = types.NamedUniTuple(VECTOR, len(Scratch._fields), Scratch)
 def scratch_for(dim: int) -> Scratch:
     """Vectors for one call."""
     return Scratch(*(zeros(dim) for _ in Scratch._fields))
-
-
-@helper
-def bennett(excess):  # type: ignore[no-untyped-def]
-    """1 / (1 + exp(-excess)), 0 at -inf: Bennett's weight, whose means at two levels give their normalisers' ratio.
-
-    With W the log ratio of the two unnormalised densities and C a guess of that of their normalisers, the log ratio is
-    C + log E_lower[bennett(W - C)] - log E_upper[bennett(C - W)] (Bennett 1976). Both means are of bounded variables.
-    """
-    if excess >= 0.0:
-        return 1.0 / (1.0 + math.exp(-excess))
-    rising = math.exp(excess)
-    return rising / (1.0 + rising)
-
-
-@helper
-def log_reference(reference, height, position):  # type: ignore[no-untyped-def]
-    """Normalised log density of the reference."""
-    squares = 0.0
-    for i in range(position.shape[0]):
-        squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
-    return height - 0.5 * squares
 
 
 @helper

@@ -27,6 +27,28 @@ def tempered_slope(beta, slope, x, centre, precision):  # type: ignore[no-untype
     return beta * slope - (1.0 - beta) * precision * (x - centre)
 
 
+@helper
+def log_reference(reference, height, position):  # type: ignore[no-untyped-def]
+    """Normalised log density of the reference at a position (dim,): see `Reference.matrix` and `log_height`."""
+    squares = 0.0
+    for i in range(position.shape[0]):
+        squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
+    return height - 0.5 * squares
+
+
+@helper
+def bennett(excess):  # type: ignore[no-untyped-def]
+    """1 / (1 + exp(-excess)), 0 at -inf: Bennett's weight, whose means at two levels give their normalisers' ratio.
+
+    With W the log ratio of the two unnormalised densities and C a guess of that of their normalisers, the log ratio is
+    C + log E_lower[bennett(W - C)] - log E_upper[bennett(C - W)] (Bennett 1976). Both means are of bounded variables.
+    """
+    if excess >= 0.0:
+        return 1.0 / (1.0 + math.exp(-excess))
+    rising = math.exp(excess)
+    return rising / (1.0 + rising)
+
+
 @dataclass(frozen=True, eq=False)
 class Reference:
     """A Gaussian with independent coordinates.

@@ -5,10 +5,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from samplers.chain import Stats, Tally
+from samplers.chain import Stats, Tally, Values
 from samplers.scale import Scale
 from samplers.schedule import Lesson, windows
-from samplers.warmup import Values
 from targets.kernel import Matrix
 from targets.target import Target
 
@@ -23,13 +22,13 @@ class Tuning:
         scale: A of the positions' scale.
         kept: whether the scale was given and stays.
         path: length of a Hamiltonian trajectory in units of the scale.
-        stretch: how much longer it is than a Gaussian of the draws' covariance would need.
+        stretch: how much longer it is than a Gaussian of the draws' covariance would need; learned with the path.
         most: most leapfrog steps a trajectory may have.
         with_gradients: whether rows of draws in warm-up are (2 dim,), the gradient behind the position, for `learn`;
             `begin` says so.
         given: the scale that was handed over and is not kept; None where there is none. See `samplers.metric.adapt`.
         strength: what it weighs against the draws of a window, in draws.
-        own: what only one kind of chain tunes.
+        own: what only one kind of chain tunes, under names of its own; `advance` reads it and never writes.
     """
 
     scale: Scale

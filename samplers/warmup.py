@@ -1,12 +1,9 @@
 """What warm-up knows before its first draw, and how it keeps the chains' step sizes together."""
 
 import numpy as np
-import numpy.typing as npt
 
-from samplers.chain import Tally
+from samplers.chain import Tally, Values
 from targets.kernel import Matrix, Vector, aligned
-
-Values = npt.NDArray[np.float64]
 
 REMEMBERING = 60  # draws a chain
 SMALLEST_STEP = 1e-10

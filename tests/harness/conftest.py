@@ -1,5 +1,7 @@
 """Methods that are simple enough to be right by reading them."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +71,24 @@ class ExactRun:
 @pytest.fixture
 def exact() -> type[Exact]:
     return Exact
+
+
+CommandLine = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def crossover(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """Call the command line in this process: (exit code, standard output, standard error)."""
+    from harness import cli
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["crossover", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return call
 
 
 PLUGIN = '''

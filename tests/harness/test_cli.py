@@ -17,20 +17,6 @@ from reports.records import open_folder
 SMALL = ["-t", "correlated_gaussian[dim=2]", "-m", "cavi", "-m", "hmc", "--seeds", "2", "--max-gradients", "4000"]
 
 
-@pytest.fixture
-def crossover(monkeypatch, capsys):
-    """Call the command line in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crossover", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return call
-
-
 LIST = """
 import sys
 sys.argv = ["crossover", "list"]

@@ -1,12 +1,11 @@
 """Studies: what they hold is accepted, and a small one from end to end."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from harness import cli, grid, registry, studies
+from harness import grid, registry, studies
 from harness.budget import Budget
 from harness.presets import Preset
 from harness.studies import STUDIES, Study
@@ -27,18 +26,10 @@ TINY = Study(
 
 
 @pytest.fixture
-def crossover(monkeypatch, capsys):
-    """Call the command line in this process: (exit code, standard output, standard error)."""
+def crossover(crossover, monkeypatch):
+    """The command line, with a study that is small."""
     monkeypatch.setitem(STUDIES, "tiny", TINY)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["crossover", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return call
+    return crossover
 
 
 @pytest.mark.parametrize("name", STUDIES)

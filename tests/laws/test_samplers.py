@@ -13,10 +13,10 @@ import pytest
 
 import samplers
 import targets
-from samplers.chains import ChainsRun
 from samplers.draws import Draws
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
+from tests.runs import advanced, warmed
 
 SHORT = {"num_warmup": 60}
 BIAS = 0.02  # relative, of the variances that a method tagged `unadjusted` gives: counted as an error beside the noise
@@ -37,19 +37,6 @@ NAMES = [name for name in samplers.names() if not APART & samplers.method(name).
 SINGLE = [name for name in NAMES if name != "ensemble"]
 GAINING = [name for name in SINGLE if "slice" not in name]
 Name = pytest.mark.parametrize("name", NAMES)
-
-
-def advanced(run: ChainsRun, work: int, slices: int = 1_000_000) -> ChainsRun:
-    """The run after at least so much work in all, taken in slices."""
-    while run.status is Status.RUNNING and run.work.total < work:
-        run.advance(min(slices, work - run.work.total))
-    return run
-
-
-def warmed(run: ChainsRun) -> ChainsRun:
-    while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
-        run.advance(1_000_000)
-    return run
 
 
 @pytest.fixture(scope="module")

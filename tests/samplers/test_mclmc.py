@@ -17,13 +17,12 @@ import targets
 from samplers import isokinetic
 from samplers.autocorrelation import autocorrelation_times
 from samplers.chain import no_stats, tallies
-from samplers.chains import ChainsRun
 from samplers.microcanonical import LARGEST, SQUARES, STEPS, learn_step, particle_at, wander
 from samplers.pointer import pointer
 from samplers.scale import diagonal_scale
 from targets.kernel import aligned, zeros
 from targets.plain import counting, from_python
-from targets.protocols import Phase, Status
+from tests.runs import advanced, warmed
 
 BATCHES = 100
 
@@ -73,17 +72,6 @@ def test_other_energy_errors_are_found(wanted: float) -> None:
     run = warmed(samplers.method("mclmc", energy_variance=wanted).start(target, 3))
     advanced(run, run.work.total + 100_000)
     assert 0.5 < run.diagnostics()["energy_variance"] / wanted < 2.0
-
-
-def warmed(run: ChainsRun) -> ChainsRun:
-    while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
-        run.advance(1_000_000)
-    return run
-
-
-def advanced(run: ChainsRun, work: int) -> None:
-    while run.status is Status.RUNNING and run.work.total < work:
-        run.advance(work - run.work.total)
 
 
 def test_tuning_is_frozen_after_warm_up() -> None:

@@ -15,7 +15,8 @@ from samplers.tempered_ladder import equal_betas, fitted, gaussian_betas
 from samplers.tempered_replicas import COUNTED, Replicas, forget, move_to, replicas_at
 from samplers.tempering import Reference
 from targets.plain import from_python
-from targets.protocols import Phase, Status
+from targets.protocols import Status
+from tests import runs
 
 REFERENCE = Reference(np.array([1.0]), np.array([4.0]))
 
@@ -26,12 +27,8 @@ def started(target: targets.Target, seed: int = 1, **options: Any) -> ChainsRun:
 
 def advanced(run: ChainsRun, work: int) -> ChainsRun:
     """The run after warm-up and so much work more."""
-    while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
-        run.advance(1_000_000)
-    goal = run.work.total + work
-    while run.status is Status.RUNNING and run.work.total < goal:
-        run.advance(goal - run.work.total)
-    return run
+    runs.warmed(run)
+    return runs.advanced(run, run.work.total + work)
 
 
 def rejections(run: ChainsRun) -> np.ndarray:

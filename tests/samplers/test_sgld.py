@@ -27,6 +27,7 @@ from samplers.scale import diagonal_scale
 from targets.kernel import FASTMATH, KERNEL_SIGNATURE, Loop, aligned, compiled, data_matrix, zeros
 from targets.protocols import Phase, Status
 from tests.laws.calibration import Regression, likelihood, prior_sd
+from tests.runs import advanced, warmed
 
 ALARM = 6.0
 BATCHES = 50  # of each of four chains
@@ -38,18 +39,6 @@ Y = MODEL.simulate(np.random.default_rng(5))[1]
 TARGET = MODEL.target(Y)
 NAMES = ("sgld", "sghmc")
 Name = pytest.mark.parametrize("name", NAMES)
-
-
-def advanced(run: ChainsRun, work: int, slices: int = 1_000_000) -> ChainsRun:
-    while run.status is Status.RUNNING and run.work.total < work:
-        run.advance(min(slices, work - run.work.total))
-    return run
-
-
-def warmed(run: ChainsRun) -> ChainsRun:
-    while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
-        run.advance(1_000_000)
-    return run
 
 
 def second_moment(run: ChainsRun, step: float, friction: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from samplers.method import MCMC
 from targets.kernel import failures
 from targets.plain import from_python
 from targets.protocols import Phase, Status
+from tests.runs import advanced
 
 CHAINED = [name for name in samplers.names() if isinstance(samplers.method(name), MCMC)]
 Name = pytest.mark.parametrize("name", CHAINED)
@@ -33,12 +34,6 @@ def started(name: str, target: targets.Target, threads: int) -> ChainsRun:
     method = samplers.method(name, num_warmup=150, **CHAINS)
     method.compile(target)
     return method.start(target, 3, threads=threads)
-
-
-def advanced(run: ChainsRun, work: int) -> ChainsRun:
-    while run.status is Status.RUNNING and run.work.total < work:
-        run.advance(work - run.work.total)
-    return run
 
 
 @Name
