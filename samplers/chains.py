@@ -160,14 +160,16 @@ class ChainsRun:
         if lesson.fresh:
             pool_steps(self.counters)
         since = max(0, self.last - 1)  # with the draw before the window
-        reason = complaint(self.counters, None if self.lessons else self.values[:, since : self.done])
+        drawn = self.values[:, since : self.done, : self.members * self.target.dim]
+        reason = complaint(self.counters, drawn, last=not self.lessons)
         if reason:
             self._fail(reason)
         elif not self.lessons:
             self._end_warmup()
         elif lesson.begin < lesson.end:
             seen = Seen(self.values[:, window], self.stats[:, window], self.chains, self.counters)
-            self.transition.learn(seen, self.tuning)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # draws on their way to infinity
+                self.transition.learn(seen, self.tuning)
         self.last = lesson.end
 
     def _end_warmup(self) -> None:

@@ -1,5 +1,6 @@
 """The affine-invariant ensemble sampler (Goodman & Weare 2010), as emcee made it known."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from targets.options import require
 from targets.target import Target
 
 FEWEST = 32  # walkers, unless told
+MOST_WALKERS = 1_000_000
 CLOSER = 60  # times that a walker is brought closer where there is no density
 
 
@@ -128,9 +130,12 @@ def ensemble(
 ) -> MCMC:
     """Ensembles of `num_walkers`, each a chain; every `thin`-th state of all walkers is kept."""
     require(
-        num_walkers is None or (num_walkers >= 4 and num_walkers % 2 == 0),
-        f"ensemble: num_walkers={num_walkers} is not accepted; it takes an even number from 4 on, or none",
+        num_walkers is None or (4 <= num_walkers <= MOST_WALKERS and num_walkers % 2 == 0),
+        f"ensemble: num_walkers={num_walkers} is not accepted; it takes an even number from 4 to {MOST_WALKERS}, or "
+        "none",
     )
-    require(stretch > 1.0, f"ensemble: stretch={stretch:g} is not accepted; it takes more than 1")
+    require(
+        1.0 < stretch < math.inf, f"ensemble: stretch={stretch:g} is not accepted; it takes a finite number above 1"
+    )
     require(thin is None or thin >= 1, f"ensemble: thin={thin} is not accepted; it takes 1 or more, or none")
     return MCMC("ensemble", Stretch(num_walkers, stretch, thin), num_chains, num_warmup)

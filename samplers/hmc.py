@@ -150,7 +150,10 @@ def hmc(
 ) -> MCMC:
     """Static HMC; `path` is the mean length of a trajectory in units of the adapted scale, learned if none."""
     require(0.0 < target_accept < 1.0, f"hmc: target_accept={target_accept:g} is not accepted; it lies between 0 and 1")
-    require(path is None or path > 0.0, f"hmc: path={path} is not accepted; it takes a positive length, or none")
+    require(
+        path is None or 0.0 < path < math.inf,
+        f"hmc: path={path} is not accepted; it takes a positive, finite length, or none",
+    )
     require(0.0 <= jitter <= 1.0, f"hmc: jitter={jitter:g} is not accepted; it lies between 0 and 1")
     require(max_leapfrogs >= 1, f"hmc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
     return MCMC("hmc", HMC(target_accept, path, jitter, max_leapfrogs), num_chains, num_warmup)

@@ -175,7 +175,10 @@ def mams(
     require(
         0.0 < target_accept < 1.0, f"mams: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
     )
-    require(path is None or path > 0.0, f"mams: path={path} is not accepted; it takes a positive length, or none")
+    require(
+        path is None or 0.0 < path < math.inf,
+        f"mams: path={path} is not accepted; it takes a positive, finite length, or none",
+    )
     require(0.0 <= jitter <= 1.0, f"mams: jitter={jitter:g} is not accepted; it lies between 0 and 1")
     require(max_steps >= 1, f"mams: max_steps={max_steps} is not accepted; it takes 1 or more")
     check_integrator("mams", integrator)

@@ -130,12 +130,12 @@ def mclmc(
     `energy_variance`, of the error that a step makes, a dimension, sets the step size and with it the bias.
     """
     require(
-        energy_variance > 0.0,
-        f"mclmc: energy_variance={energy_variance:g} is not accepted; it takes a positive number",
+        0.0 < energy_variance < math.inf,
+        f"mclmc: energy_variance={energy_variance:g} is not accepted; it takes a positive, finite number",
     )
     require(
-        decoherence is None or decoherence > 0.0,
-        f"mclmc: decoherence={decoherence} is not accepted; it takes a positive length, or none",
+        decoherence is None or 0.0 < decoherence < math.inf,
+        f"mclmc: decoherence={decoherence} is not accepted; it takes a positive, finite length, or none",
     )
     check_integrator("mclmc", integrator)
     return MCMC("mclmc", MCLMC(energy_variance, decoherence, integrator), num_chains, num_warmup)

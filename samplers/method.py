@@ -13,6 +13,8 @@ from targets.protocols import Method, Run
 from targets.target import Target
 
 SHORTEST_WARMUP = 20
+LONGEST_WARMUP = 10_000_000  # all of it is kept: no machine has the memory for more
+MOST_CHAINS = 10_000
 
 
 class SamplerRun(Run, Protocol):
@@ -40,6 +42,18 @@ class Sampler(Method, Protocol):
     def start(self, target: Target, seed: int, initial: Initial | None = None, threads: int = 1) -> SamplerRun: ...
 
 
+def check_chains(name: str, num_chains: int) -> None:
+    """Refuse a number of chains that no run could hold: each has a generator, and arrays of its own.
+
+    Raises:
+        UsageError: it is not between 1 and `MOST_CHAINS`.
+    """
+    require(
+        1 <= num_chains <= MOST_CHAINS,
+        f"{name}: num_chains={num_chains} is not accepted; it takes 1 or more, to {MOST_CHAINS}",
+    )
+
+
 @dataclass(frozen=True)
 class MCMC:
     """Several chains of one kind of transition.
@@ -62,10 +76,11 @@ class MCMC:
     tags: frozenset[str] = frozenset({"mcmc"})
 
     def __post_init__(self) -> None:
-        require(self.num_chains >= 1, f"{self.name}: num_chains={self.num_chains} is not accepted; it takes 1 or more")
+        check_chains(self.name, self.num_chains)
         require(
-            self.num_warmup is None or self.num_warmup >= SHORTEST_WARMUP,
-            f"{self.name}: num_warmup={self.num_warmup} is not accepted; it takes {SHORTEST_WARMUP} or more, or none",
+            self.num_warmup is None or SHORTEST_WARMUP <= self.num_warmup <= LONGEST_WARMUP,
+            f"{self.name}: num_warmup={self.num_warmup} is not accepted; it takes {SHORTEST_WARMUP} or more, to "
+            f"{LONGEST_WARMUP}, or none",
         )
 
     @property

@@ -23,6 +23,7 @@ BLOCKS = 10  # in each the step size stays; after it, log step += GAIN (acceptan
 GAIN = 0.5
 FIRST_STEP = 1.3  # x dim^(-1/4): accepts about 0.8 on a Gaussian of the metric's shape (Beskos et al. 2013)
 SMALLEST_STEP = 1e-10
+MOST_TEMPERATURES = 2000  # a Gaussian takes some 20 in a hundred dimensions; a density without an integral has no end
 QUARTER = 0.5 * math.pi  # a quarter of the period of a Gaussian of the metric's shape
 
 REMEMBERED = 0.3  # correlation with the start that is small enough, beside what chance gives
@@ -104,6 +105,12 @@ class Population:
         ratios = np.where(np.isfinite(self.densities), self.densities - self.references, -np.inf)
         if not np.any(ratios > -np.inf):
             self.reason = f"no finite log density at {n} points drawn from the reference"
+            return
+        if self.temperatures == MOST_TEMPERATURES:
+            self.reason = (
+                f"{MOST_TEMPERATURES} temperatures led to beta = {self.beta:.6g} and not to 1; the density may have no "
+                "finite integral, or lie far from the reference"
+            )
             return
         beta = next_temperature(self.beta, ratios, self.settings.ess_fraction)
         weights = log_weights(beta - self.beta, ratios)
@@ -207,11 +214,12 @@ class Population:
 
 
 def correlations(before: Matrix, after: Matrix) -> Vector:
-    """(columns,) correlation of each column with itself, 0 where one does not vary."""
-    before, after = before - before.mean(axis=0), after - after.mean(axis=0)
-    products = np.einsum("ni,ni->i", before, after)
-    squares = np.einsum("ni,ni->i", before, before) * np.einsum("ni,ni->i", after, after)
-    return np.asarray(products / np.sqrt(np.where(squares > 0.0, squares, np.inf)))
+    """(columns,) correlation of each column with itself, 0 where one does not vary, NaN where squares overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        before, after = before - before.mean(axis=0), after - after.mean(axis=0)
+        products = np.einsum("ni,ni->i", before, after)
+        squares = np.einsum("ni,ni->i", before, before) * np.einsum("ni,ni->i", after, after)
+        return np.asarray(products / np.sqrt(np.where(squares > 0.0, squares, np.inf)))
 
 
 def families(eves: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -180,7 +180,9 @@ def sghmc(
     In their eq. 15 eta is step_size^2 and alpha is friction x step_size. A friction of 2 is critical where the scale
     fits.
     """
-    require(friction > 0.0, f"sghmc: friction={friction:g} is not accepted; it takes a positive number")
+    require(
+        0.0 < friction < math.inf, f"sghmc: friction={friction:g} is not accepted; it takes a positive, finite number"
+    )
     dynamics = _dynamics("sghmc", batch_size, step_size, friction, control_variates, stride, decay)
     return MCMC("sghmc", dynamics, num_chains, num_warmup)
 
@@ -200,8 +202,8 @@ def _dynamics(
     )
     for option, value in (("step_size", step_size), ("stride", stride)):
         require(
-            value is None or value > 0.0,
-            f"{name}: {option}={value} is not accepted; it takes a positive number, or none",
+            value is None or 0.0 < value < math.inf,
+            f"{name}: {option}={value} is not accepted; it takes a positive, finite number, or none",
         )
     require(0.0 <= decay < 1.0, f"{name}: decay={decay:g} is not accepted; it lies between 0 and 1")
     return StochasticGradient(batch_size, step_size, friction, control_variates, stride, decay)

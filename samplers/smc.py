@@ -17,6 +17,7 @@ from samplers import smc_loop
 from samplers.chain import Values
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError
+from samplers.method import check_chains
 from samplers.pointer import pointer
 from samplers.population import Population, Settings, pooled
 from samplers.smc_weights import largest_change, systematic
@@ -28,6 +29,7 @@ from targets.target import Target
 
 GROWTH = 2
 FEWEST = 20  # particles
+MOST_PARTICLES = 10_000_000
 PILOT = 10  # times fewer particles in the pilot, which finds the reference for the first pass
 LEAST_PILOT = 100
 WIDER = 1.5  # the reference over the particles that it was learned from, in sd
@@ -279,8 +281,11 @@ def smc(
     num_chains: int = 4,
 ) -> SMC:
     """Adaptive tempered SMC; `num_particles` are those of each of `num_chains` populations in the first pass."""
-    require(num_chains >= 1, f"smc: num_chains={num_chains} is not accepted; it takes 1 or more")
-    require(num_particles >= FEWEST, f"smc: num_particles={num_particles} is not accepted; it takes {FEWEST} or more")
+    check_chains("smc", num_chains)
+    require(
+        FEWEST <= num_particles <= MOST_PARTICLES,
+        f"smc: num_particles={num_particles} is not accepted; it takes {FEWEST} or more, to {MOST_PARTICLES}",
+    )
     require(0.0 < ess_fraction < 1.0, f"smc: ess_fraction={ess_fraction:g} is not accepted; it lies between 0 and 1")
     require(0.0 < target_accept < 1.0, f"smc: target_accept={target_accept:g} is not accepted; it lies between 0 and 1")
     require(max_moves >= 1, f"smc: max_moves={max_moves} is not accepted; it takes 1 or more")

@@ -7,6 +7,7 @@ from targets.kernel import Matrix, Vector, aligned
 
 REMEMBERING = 60  # draws a chain
 SMALLEST_STEP = 1e-10
+FARTHEST = 1e100  # of a coordinate: a chain gets there only where nothing holds it, and squares overflow soon after
 
 
 def first_scale(positions: Matrix, gradients: Matrix) -> Vector:
@@ -47,12 +48,17 @@ def restart(counters: Tally) -> None:
     counters["adaptations"] = 0
 
 
-def complaint(counters: Tally, window: Values | None) -> str:
-    """Why warm-up failed, or ''. A chain is stuck if its draws in `window` (chains, n, dim) are one; None: no look."""
+def complaint(counters: Tally, window: Values, last: bool) -> str:
+    """Why warm-up failed, or ''; `window` (chains, n, width) was drawn since the last look.
+
+    A chain has run off if it is beyond `FARTHEST`, and is stuck if its draws in the `last` window are one.
+    """
+    for c in np.flatnonzero(np.any(np.abs(window[:, -1:]) > FARTHEST, axis=(1, 2))):
+        return f"chain {c} ran off to {np.max(np.abs(window[c, -1])):.0e}; the density may have no finite integral"
     for chain, step in enumerate(np.exp(counters["log_step"])):
         if not step > SMALLEST_STEP:
             return f"the step size of chain {chain} fell to {step:.1e} in warm-up"
-    if window is not None and window.shape[1] > 1:
+    if last and window.shape[1] > 1:
         for c in np.flatnonzero(np.all(window == window[:, :1], axis=(1, 2))):
             return f"chain {c} rejected every proposal in the last window of warm-up"
     return ""

@@ -20,10 +20,19 @@ from tests.runs import advanced
 CHAINED = [name for name in samplers.names() if isinstance(samplers.method(name), MCMC)]
 Name = pytest.mark.parametrize("name", CHAINED)
 CHAINS = {"num_chains": 3}
+ENOUGH = 20_000  # evaluations: beyond the warm-up of every sampler, slices among them
 
 
 def gaussian() -> targets.Target:
     return targets.load("correlated_gaussian", dim=5, rho=0.6, mean=2.0)
+
+
+def fitting(name: str) -> targets.Target:
+    """The Gaussian, or a regression for samplers that need a prior, or rows of data."""
+    target = gaussian()
+    if samplers.method(name).unfit(target):
+        return targets.load("logistic_regression", dataset="synthetic", n=200, dim=3)
+    return target
 
 
 def interpreted() -> targets.Target:
@@ -37,16 +46,16 @@ def started(name: str, target: targets.Target, threads: int) -> ChainsRun:
 
 
 @Name
-@pytest.mark.parametrize("make", [gaussian, interpreted])
-def test_draws_are_the_same_bits_with_any_number_of_threads(name: str, make: Callable[[], targets.Target]) -> None:
-    target = make()
+@pytest.mark.parametrize("make", [fitting, interpreted])
+def test_draws_are_the_same_bits_with_any_number_of_threads(name: str, make: Callable[..., targets.Target]) -> None:
+    target = make(name) if make is fitting else make()
     if samplers.method(name).unfit(target):
         pytest.skip(f"{name} does not run on {target.name}")
-    serial = advanced(started(name, target, 1), 8_000)
+    serial = advanced(started(name, target, 1), ENOUGH)
     assert serial.status is Status.RUNNING
     assert serial.phase is Phase.RUN
     for threads in (2, 5):
-        threaded = advanced(started(name, target, threads), 8_000)
+        threaded = advanced(started(name, target, threads), ENOUGH)
         assert threaded.work == serial.work
         assert np.array_equal(threaded.draws, serial.draws)
         assert threaded.diagnostics() == serial.diagnostics()
@@ -55,7 +64,7 @@ def test_draws_are_the_same_bits_with_any_number_of_threads(name: str, make: Cal
 @Name
 def test_the_pace_of_rounds_changes_no_draw(name: str) -> None:
     """One iteration a call against as many as the density's nominal cost allows."""
-    target = gaussian()
+    target = fitting(name)
     usual, hasty = started(name, target, 1), started(name, target, 2)
     hasty.pace = 1e12
     for run in (usual, hasty):
@@ -67,7 +76,7 @@ def test_the_pace_of_rounds_changes_no_draw(name: str) -> None:
 
 @Name
 def test_a_run_in_threads_is_pickled_and_resumed(name: str) -> None:
-    run = advanced(started(name, gaussian(), 2), 2_000)
+    run = advanced(started(name, fitting(name), 2), 2_000)
     assert run.status is Status.RUNNING
     resumed = advanced(pickle.loads(pickle.dumps(run)), 5_000)
     assert np.array_equal(resumed.draws, advanced(run, 5_000).draws)
