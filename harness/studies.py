@@ -77,7 +77,7 @@ STUDIES = {
             ),
             ("nuts", "nuts[start=one_basin]", "nuts[start=all_basins]", "hmc"),
             10,
-            Budget(200_000, 60.0),
+            Budget(400_000, 60.0),
         ),
         ("modes",),
         ("smc", "parallel_tempering"),

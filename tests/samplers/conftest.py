@@ -63,7 +63,7 @@ def drift() -> Callable[..., float]:
 
     `begin(positions (members, dim), log densities)` makes a chain, `move(chain, tally, rng, draws, stats)` advances it
     by the rows of draws. Under invariance E f(end) = E f(start) for all features f; the largest of at most 39 means
-    exceeds five standard errors falsely in one of 4e4 runs. From 4000 chains a shift of 0.15 standard deviations of the
+    exceeds 5.5 standard errors falsely in one of 7e5 runs. From 4000 chains a shift of 0.15 standard deviations of the
     difference is found with probability above 0.999.
     """
 

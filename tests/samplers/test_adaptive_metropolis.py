@@ -19,7 +19,8 @@ from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from targets.kernel import MATRIX, VECTOR, aligned, empty, loop
 from targets.protocols import Phase, Status
 
-ALARM = 5.0
+ALARM = 5.5
+SEEN = 10.0  # what a planted error must reach
 RULES = ["haario", "ram"]
 
 
@@ -85,7 +86,7 @@ def test_planted_errors_are_caught(
         assert changes_when_frozen(target, rule, broken)
         assert not changes_when_frozen(target, rule, None)
     else:
-        assert any(drift(t, begin(t, rule), mover(t, rule, broken), n=30_000) > 2 * ALARM for t in telling)
+        assert any(drift(t, begin(t, rule), mover(t, rule, broken), n=30_000) > SEEN for t in telling)
 
 
 def changes_when_frozen(target: targets.Target, rule: str, run: Any) -> bool:

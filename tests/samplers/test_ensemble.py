@@ -17,7 +17,8 @@ from samplers.stretches import ensemble_at
 from targets.kernel import density, empty, kernel
 from targets.plain import counting
 
-ALARM = 5.0
+ALARM = 5.5
+SEEN = 10.0  # what a planted error must reach
 
 
 def mover(target: targets.Target, loop: Any = None) -> Any:
@@ -52,7 +53,7 @@ def test_planted_errors_are_caught(
     error: str, telling: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
 ) -> None:
     broken = planted(module, "stretches", *PLANTED[error])
-    assert any(drift(target, ensemble_at, mover(target, broken), members=8) > 2 * ALARM for target in telling)
+    assert any(drift(target, ensemble_at, mover(target, broken), members=8) > SEEN for target in telling)
 
 
 @kernel

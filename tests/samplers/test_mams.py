@@ -2,8 +2,8 @@
 
 Scale, step size and path are given, or tuned in a warm-up and then frozen; from n = 4000 exact draws three transitions
 are made. Under invariance every mean of f(end) - f(start) is zero; f are bounded functions of each coordinate and of
-neighbours, in units of the draws' spread, 4 a coordinate. The test alarms beyond five standard errors: falsely once in
-4e4 runs of a target of ten coordinates. A shift of 0.15 standard deviations of the difference is found with probability
+neighbours, in units of the draws' spread, 4 a coordinate. The test alarms beyond 5.5 standard errors: falsely once in
+6e5 runs of a target of ten coordinates. A shift of 0.15 standard deviations of the difference is found with probability
 0.999. The planted errors shift by more, as `test_planted_errors_are_caught` shows.
 """
 
@@ -26,7 +26,8 @@ from targets.plain import from_python
 from targets.protocols import Phase, Status
 
 DRAWS = 4000
-ALARM = 5.0
+ALARM = 5.5
+SEEN = 10.0  # what a planted error must reach
 
 # Target and step sizes, in units of root dim, that accept about 0.7.
 CASES = [
@@ -124,7 +125,7 @@ def test_planted_errors_are_caught(error: str) -> None:
     for name, options, step in CASES:
         target = targets.load(name, **options)
         alarms.append(worst(target, scale_of("diagonal", target.dim), step, 2.0, loop=loop))
-    assert max(alarms) > 2 * ALARM, alarms
+    assert max(alarms) > SEEN, alarms
 
 
 def test_the_wrong_dimension_in_the_turn_is_seen() -> None:

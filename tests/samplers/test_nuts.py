@@ -246,7 +246,7 @@ def warmed(target: targets.Target, seed: int, **options: object) -> ChainsRun:
     ],
 )
 def test_moments_agree_with_the_truth(metric: str, name: str, options: dict[str, Any]) -> None:
-    """Five standard errors, of the chains' effective sample size and of the truth: false once in 3000 runs of all."""
+    """Six standard errors, of the chains' effective sample size and of the truth: false once in 1e6 runs of all."""
     target = targets.load(name, **options)
     assert target.truth is not None
     moments = target.truth.moments
@@ -255,9 +255,9 @@ def test_moments_agree_with_the_truth(metric: str, name: str, options: dict[str,
     assert np.min([draws.ess_bulk, squares.ess_bulk]) > 400
     floor = 0.0 if "exact" in target.tags else 0.02  # standard errors of references, in sd
     z = np.abs(draws.mean - moments.mean) / np.sqrt(moments.variance)
-    assert np.max((z - floor) * np.sqrt(draws.ess_bulk)) < 5
+    assert np.max((z - floor) * np.sqrt(draws.ess_bulk)) < 6
     z = np.abs(squares.mean - moments.variance) / np.sqrt(squares.flat.var(axis=0))
-    assert np.max((z - floor) * np.sqrt(squares.ess_bulk)) < 5
+    assert np.max((z - floor) * np.sqrt(squares.ess_bulk)) < 6
 
 
 @pytest.mark.parametrize("goal", [0.6, 0.8, 0.95])

@@ -4,7 +4,7 @@ Invariance. From n = 4000 systems that start from exact draws at every level, th
 both parities are proposed, at fixed steps and a ladder of four. Every mean of f(end) - f(start) is then zero; f are x,
 x^2 and |x| at each level and x_k x_k+1 of neighbours: 15. The test alarms beyond five standard errors, falsely once in
 1e5 runs of a target; a shift of 0.15 standard deviations of the difference is found with probability 0.999. The planted
-errors are looked for with four times as many systems, where the quietest of them stands at 9.8 standard errors. A wrong
+errors are looked for with twice as many systems, where the quietest of them stands at seven standard errors. A wrong
 force leaves the law alone, as Metropolis corrects it: energies tell it.
 """
 
@@ -148,7 +148,7 @@ def planted(right: str, wrong: str) -> dict[str, Any]:
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_caught(error: str) -> None:
     broken = planted(*PLANTED[error])
-    assert max(scanned(targets.load(name, **options), broken, 1.2, 4 * SYSTEMS)[0] for name, options in PAIRS) > ALARM
+    assert any(scanned(targets.load(name, **options), broken, 1.2, 2 * SYSTEMS)[0] > ALARM for name, options in PAIRS)
 
 
 def test_energies_are_kept_by_small_steps_and_not_with_a_wrong_force() -> None:
