@@ -16,7 +16,7 @@ WORST = "second_moment_b2_worst"
 ALL, AFTER = Ledger(), Ledger(warmup=False)
 ACCURACY = tuple((metric, ledger.key) for metric in ("second_moment_b2", WORST) for ledger in (ALL, AFTER))
 BASE_VARIANTS = ("nuts[metric=nutpie]", "nuts")  # the first that raced is held against the other metrics
-VARIANT = "nuts[metric="
+VARIANT, LOW_RANK, STAN = "nuts[metric=", "nuts[metric=nutpie_low_rank]", "nuts[metric=stan"
 
 Costs = Mapping[str, Mapping[tuple[str, str], Crossover]]  # of one target: by method, then by metric and ledger
 
@@ -132,11 +132,17 @@ def overall(results: Results, spent: Mapping[str, Costs]) -> dict[str, Any]:
 
 
 def pairs(spent: Mapping[str, Mapping[str, Crossover]]) -> list[str]:
-    """What to say of the metrics of NUTS: nutpie's against each other one that raced; costs by target, then method."""
+    """What to say of the metrics of NUTS: nutpie's against each other one, its low-rank one against Stan's.
+
+    Costs are by target, then by method.
+    """
     names = sorted({name for of in spent.values() for name in of})
     base = next((name for name in BASE_VARIANTS if name in names), None)
     rivals = [name for name in names if base and name.startswith(VARIANT) and name != base]
-    return [pair(spent.values(), base, rival).sentence for rival in rivals if base]
+    compared = [(base, rival) for rival in rivals if base]
+    if LOW_RANK in names:
+        compared += [(LOW_RANK, name) for name in names if name.startswith(STAN)]
+    return [pair(spent.values(), *two).sentence for two in compared]
 
 
 @dataclass(frozen=True)
