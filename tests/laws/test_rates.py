@@ -15,7 +15,7 @@ from harness.cell import stream
 from reports.statistics import Slope, fit_slope
 from targets.protocols import Phase
 
-SEEDS = 50
+SEEDS = 100
 COSTS = np.geomspace(1_000, 250_000, 14)
 NAMES = ["correlated_gaussian", "banana", "funnel"]
 
@@ -50,7 +50,7 @@ def fitted(name: str, bias: float = 0.0) -> Slope:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_error_of_hmc_falls_with_the_root_of_the_work(name: str) -> None:
-    """Pooled over 50 seeds and all coordinates, the 95 % interval holds -1/2 and is at most 0.2 wide."""
+    """Pooled over 100 seeds and all coordinates, the 95 % interval holds -1/2 and is at most 0.2 wide."""
     interval = fitted(name).slope
     assert interval.low <= -0.5 <= interval.high
     assert interval.high - interval.low <= 0.2
