@@ -9,6 +9,7 @@ import numpy as np
 from samplers.adaptive_metropolis import REACH, WEIGHT, begin_again, haario, learner, ram
 from samplers.chain import Stats, Tally
 from samplers.gradient_free import GradientFree, usual_thin
+from samplers.rounds import nominal_nanoseconds
 from samplers.schedule import Lesson, last_lesson, windows
 from samplers.transition import Seen, Starts, Transition, Tuning
 from samplers.warmup import restart
@@ -82,7 +83,8 @@ class AdaptiveWalk(GradientFree):
                 begin_again(chain)
 
     def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        return float(self.stride(target))
+        # a product with the factor, and its update, take about dim^2 nanoseconds: many evaluations in high dimensions
+        return self.stride(target) * (1.0 + target.dim**2 / nominal_nanoseconds(target))
 
     def stride(self, target: Target) -> int:
         """Proposals a draw."""
