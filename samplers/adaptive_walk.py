@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from samplers.adaptive_metropolis import REACH, WEIGHT, begin_again, haario, learner, ram
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.gradient_free import GradientFree, usual_thin
 from samplers.rounds import nominal_nanoseconds
 from samplers.schedule import Lesson, last_lesson, windows
-from samplers.transition import Seen, Starts, Transition, Tuning
+from samplers.transition import Seen, Segment, Starts, Transition, Tuning
 from samplers.warmup import restart
-from targets.kernel import Loop, Matrix
+from targets.kernel import Loop
 from targets.target import Target
 
 FORGET = (0.1, 0.2, 0.4)  # of warm-up: where Haario's covariance is begun again, since chains travel at first
@@ -55,25 +55,17 @@ class AdaptiveWalk(GradientFree):
         size = REACH / math.sqrt(target.dim) if self.robust else math.sqrt(WEIGHT)
         return [learner(x[0], tuning.scale, size) for x in starts.positions]
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Any,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
-        if tuning.kept:
-            self.plain.advance(target, rng, chain, tally, tuning, draws, stats, adapting)
+    def advance(self, segment: Segment) -> None:
+        if segment.tuning.kept:
+            self.plain.advance(segment)
             return
-        everything = (*self.sources(target), target.data, rng, chain, tally, draws, stats, self.stride(target))
+        target = segment.target
+        data, rng, chain, tally, _, *rows = segment.inputs
+        everything = (*self.sources(target), data, rng, chain, tally, *rows, self.stride(target))
         if self.robust:
-            ram(*everything, best_acceptance(target.dim) if adapting else 0.0)
+            ram(*everything, best_acceptance(target.dim) if segment.adapting else 0.0)
         else:
-            haario(*everything, adapting)
+            haario(*everything, segment.adapting)
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         if tuning.kept:

@@ -13,7 +13,7 @@ from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
 from samplers.rounds import CALL_EVALUATIONS, CALL_NANOSECONDS, nominal_nanoseconds
 from samplers.scale import diagonal_scale
-from samplers.transition import Seen, Starts, Transition, Tuning
+from samplers.transition import Seen, Segment, Starts, Transition, Tuning
 from samplers.warmup import complaint, first_scale, pool_steps
 from targets.kernel import aligned, empty
 from targets.protocols import Phase, Status, Work
@@ -126,15 +126,9 @@ class ChainsRun:
         self._count()
 
     def _run_chain(self, c: int, begin: int, end: int, adapting: bool) -> None:
+        tally, draws, stats = self.counters[c : c + 1], self.values[c, begin:end], self.stats[c, begin:end]
         self.transition.advance(
-            self.target,
-            self.rngs[c],
-            self.chains[c],
-            self.counters[c : c + 1],
-            self.tuning,
-            self.values[c, begin:end],
-            self.stats[c, begin:end],
-            adapting,
+            Segment(self.target, self.rngs[c], self.chains[c], tally, self.tuning, draws, stats, adapting)
         )
 
     def _each_chain(self, work: Callable[[int], None]) -> None:

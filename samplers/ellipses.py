@@ -61,9 +61,9 @@ def measure(scale, mean, x, z):  # type: ignore[no-untyped-def]
                 z[i] -= along * scale.vectors[k, i]
 
 
-@loop(void(DENSITY, KERNEL, boolean, DATA, RNG, ORBIT, TALLY, VECTOR, SCALE, MATRIX, STATS))
+@loop(void(DENSITY, KERNEL, boolean, DATA, RNG, ORBIT, TALLY, SCALE, MATRIX, STATS, VECTOR))
 def ellipses(  # type: ignore[no-untyped-def]
-    log_density, kernel, gradient_free, data, rng, chain, tally, mean, scale, draws, stats
+    log_density, kernel, gradient_free, data, rng, chain, tally, scale, draws, stats, mean
 ):
     """Advance one chain by a slice on an ellipse for every row of `draws` (Murray, Adams & MacKay 2010, figure 2).
 

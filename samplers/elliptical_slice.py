@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.ellipses import ellipses, orbit
 from samplers.gradient_free import GradientFree
 from samplers.method import MCMC
 from samplers.scale import dense_scale, diagonal_scale
 from samplers.slice import MOST_WIDTHS, Slice
 from samplers.slices import Slicer
-from samplers.transition import Seen, Starts, Tuning
-from targets.kernel import Loop, Matrix, aligned
+from samplers.transition import Seen, Segment, Starts, Tuning
+from targets.kernel import Loop, aligned
 from targets.options import require
 from targets.target import GaussianPrior, Target
 
@@ -55,22 +55,12 @@ class Elliptical(GradientFree):
             tuning.scale = dense_scale(prior.scale) if np.ndim(prior.scale) == 2 else diagonal_scale(prior.scale)
         return self.learner.begin(target, rngs, starts, counters, tuning)
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Slicer,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
-        if self.fitted and adapting:
-            self.learner.advance(target, rng, chain, tally, tuning, draws, stats, adapting)
+    def advance(self, segment: Segment) -> None:
+        if self.fitted and segment.adapting:
+            self.learner.advance(segment)
             return
-        gaussian = tuning.own["mean"], tuning.scale
-        ellipses(*self.sources(target), target.data, rng, orbit(chain.position), tally, *gaussian, draws, stats)
+        data, rng, chain, *rest = segment.inputs
+        ellipses(*self.sources(segment.target), data, rng, orbit(chain.position), *rest, segment.tuning.own["mean"])
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         """Fit the Gaussian to the draws of all chains; of a scale that is kept, the mean alone."""

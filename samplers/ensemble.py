@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.gradient_free import GradientFree, usual_thin
 from samplers.initial import evaluate
 from samplers.method import MCMC
 from samplers.scale import Scale
 from samplers.schedule import Lesson, last_lesson
 from samplers.stretches import Ensemble, ensemble_at, stretches
-from samplers.transition import Seen, Starts, Tuning
+from samplers.transition import Seen, Segment, Starts, Tuning
 from samplers.warmup import restart
-from targets.kernel import Loop, Matrix, aligned, zeros
+from targets.kernel import Loop, aligned, zeros
 from targets.options import require
 from targets.target import Target
 
@@ -74,19 +74,10 @@ class Stretch(GradientFree):
             ensembles.append(ensemble)
         return ensembles
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Ensemble,
-        tally: Tally,
-        tuning: Tuning,  # noqa: ARG002
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,  # noqa: ARG002
-    ) -> None:
-        everything = (*self.sources(target), target.data, rng, chain, tally, draws, stats)
-        stretches(*everything, self.stride(target), self.stretch)
+    def advance(self, segment: Segment) -> None:
+        data, rng, chain, tally, _, *rows = segment.inputs
+        everything = (*self.sources(segment.target), data, rng, chain, tally, *rows)
+        stretches(*everything, self.stride(segment.target), self.stretch)
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         """Nothing."""

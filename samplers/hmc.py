@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import leapfrog
-from samplers.chain import Chain, Stats, Tally, Values
+from samplers.chain import Chain, Tally, Values
 from samplers.initial import evaluate, single_chains
 from samplers.method import MCMC
 from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.pointer import pointer
 from samplers.scale import Scale
-from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.transition import Plain, Seen, Segment, Starts, Tuning
 from samplers.warmup import memory, restart
-from targets.kernel import Matrix, compiled
+from targets.kernel import compiled
 from targets.options import require
 from targets.target import Target
 
@@ -49,30 +49,15 @@ class HMC(Plain):
         find_steps(target, rngs, chains, counters, tuning.scale)
         return chains
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Chain,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
+    def advance(self, segment: Segment) -> None:
+        tuning = segment.tuning
         leapfrog.advance(
-            pointer(target.log_density_and_gradient),
-            target.data,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
-            draws,
-            stats,
+            pointer(segment.target.log_density_and_gradient),
+            *segment.inputs,
             tuning.path,
             self.jitter,
             tuning.most,
-            self.target_accept if adapting else 0.0,
+            self.target_accept if segment.adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import float64, int64, void
 
-from samplers.chain import CHAIN, RNG, STATS, TALLY, Chain, Stats, Tally, metropolis, record
+from samplers.chain import CHAIN, RNG, STATS, TALLY, Chain, Tally, metropolis, record
 from samplers.hmc import FIRST_MOST, find_steps, steps_expected, stretch
 from samplers.initial import single_chains
 from samplers.isokinetic import refresh, trajectory
@@ -15,8 +15,8 @@ from samplers.method import MCMC
 from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.pointer import pointer
 from samplers.scale import SCALE
-from samplers.transition import Plain, Seen, Starts, Tuning
-from targets.kernel import DATA, KERNEL, MATRIX, Matrix, compiled, loop
+from samplers.transition import Plain, Seen, Segment, Starts, Tuning
+from targets.kernel import DATA, KERNEL, MATRIX, compiled, loop
 from targets.options import require
 from targets.target import Target
 
@@ -115,31 +115,16 @@ class MAMS(Plain):
         find_steps(target, rngs, chains, counters, tuning.scale)
         return chains
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Chain,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
+    def advance(self, segment: Segment) -> None:
+        tuning = segment.tuning
         advance(
-            pointer(target.log_density_and_gradient),
-            target.data,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
-            draws,
-            stats,
+            pointer(segment.target.log_density_and_gradient),
+            *segment.inputs,
             tuning.path,
             self.jitter,
             tuning.most,
             INTEGRATORS[self.integrator],
-            self.target_accept if adapting else 0.0,
+            self.target_accept if segment.adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:

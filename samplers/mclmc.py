@@ -7,15 +7,15 @@ import numpy as np
 
 from samplers import microcanonical
 from samplers.autocorrelation import autocorrelation_times
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.mams import INTEGRATORS, ONE_DIMENSION, check_integrator
 from samplers.method import MCMC
 from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.microcanonical import SQUARES, STEPS, Particle, particle_at
 from samplers.pointer import pointer
-from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.transition import Plain, Seen, Segment, Starts, Tuning
 from samplers.warmup import restart
-from targets.kernel import Matrix, compiled
+from targets.kernel import compiled
 from targets.options import require
 from targets.target import Target
 
@@ -60,31 +60,16 @@ class MCLMC(Plain):
             for x, g, u in zip(starts.positions, starts.gradients, velocities, strict=True)
         ]
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Particle,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
+    def advance(self, segment: Segment) -> None:
+        tuning = segment.tuning
         microcanonical.wander(
-            pointer(target.log_density_and_gradient),
-            target.data,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
-            draws,
-            stats,
+            pointer(segment.target.log_density_and_gradient),
+            *segment.inputs,
             tuning.path,
             EVERY,
             tuning.most,
             INTEGRATORS[self.integrator],
-            self.energy_variance if adapting else 0.0,
+            self.energy_variance if segment.adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:

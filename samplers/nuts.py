@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import tree
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.hmc import find_steps
 from samplers.initial import single_chains
 from samplers.method import MCMC
@@ -19,9 +19,9 @@ from samplers.metric import (
 )
 from samplers.pointer import pointer
 from samplers.schedule import Lesson, nutpie_windows, stan_windows, windows
-from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.transition import Plain, Seen, Segment, Starts, Tuning
 from samplers.tree import TreeChain, tree_chain
-from targets.kernel import Matrix, compiled
+from targets.kernel import compiled
 from targets.options import require
 from targets.target import Target
 
@@ -65,29 +65,13 @@ class NUTS(Plain):
         find_steps(target, rngs, chains, counters, tuning.scale)
         return [tree_chain(chain, self.max_tree_depth) for chain in chains]
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: TreeChain,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
+    def advance(self, segment: Segment) -> None:
         tree.advance(
-            pointer(target.log_density_and_gradient),
-            target.data,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
-            draws,
-            stats,
-            tuning.with_gradients and adapting,
+            pointer(segment.target.log_density_and_gradient),
+            *segment.inputs,
+            segment.tuning.with_gradients and segment.adapting,
             self.max_tree_depth,
-            self.target_accept if adapting else 0.0,
+            self.target_accept if segment.adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:

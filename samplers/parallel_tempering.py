@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import tempered_scan
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.method import MCMC
 from samplers.pointer import pointer
 from samplers.scale import diagonal_scale
@@ -14,8 +14,8 @@ from samplers.schedule import Lesson, last_lesson
 from samplers.tempered_ladder import REFERENCE_BARRIER, between, first_ladder, fitted, improved, log_ratios, pooled
 from samplers.tempered_replicas import COUNTED, FROZEN, TRIPS, Replicas, forget, freeze, move_to, replicas_at
 from samplers.tempering import Reference
-from samplers.transition import Plain, Seen, Starts, Tuning
-from targets.kernel import Matrix, Vector, aligned, compiled
+from samplers.transition import Plain, Seen, Segment, Starts, Tuning
+from targets.kernel import Vector, aligned, compiled
 from targets.options import require
 from targets.target import Target
 
@@ -81,31 +81,19 @@ class ParallelTempering(Plain):
         width = np.maximum(self.reference_scale, points.std(axis=0))
         return Reference(points.mean(axis=0), width if sd is None else np.maximum(width, GIVEN_WIDER * sd))
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Replicas,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
-        if not (adapting or chain.counts[FROZEN]):
-            freeze(chain, len(tuning.own["ladder"].betas) - 1, float(tally["log_step"][0]))
+    def advance(self, segment: Segment) -> None:
+        target, chain, tuning = segment.target, segment.chain, segment.tuning
+        if not (segment.adapting or chain.counts[FROZEN]):
+            freeze(chain, len(tuning.own["ladder"].betas) - 1, float(segment.tally["log_step"][0]))
+        *head, draws, stats = segment.inputs
         tempered_scan.advance(
             pointer(target.log_density_and_gradient),
-            target.data,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
+            *head,
             tuning.own["ladder"],
             tempered_scan.scratch_for(target.dim),
             draws,
             stats,
-            self.target_accept if adapting else 0.0,
+            self.target_accept if segment.adapting else 0.0,
         )
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:

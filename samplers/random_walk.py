@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers.adaptive_walk import AdaptiveWalk, best_acceptance
-from samplers.chain import Chain, Stats, Tally
+from samplers.chain import Chain, Tally
 from samplers.gradient_free import GradientFree, usual_thin
 from samplers.initial import single_chains
 from samplers.method import MCMC
 from samplers.metric import adapt, covariance_factor, standard_deviations
 from samplers.metropolis import walk
-from samplers.transition import Seen, Starts, Transition, Tuning
+from samplers.transition import Seen, Segment, Starts, Transition, Tuning
 from samplers.warmup import restart
-from targets.kernel import Loop, Matrix
+from targets.kernel import Loop
 from targets.options import require
 from targets.target import Target
 
@@ -46,29 +46,9 @@ class RandomWalk(GradientFree):
         restart(counters)
         return single_chains(starts, counters)
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Chain,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
-        walk(
-            *self.sources(target),
-            target.data,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
-            draws,
-            stats,
-            self.stride(target),
-            best_acceptance(target.dim) if adapting else 0.0,
-        )
+    def advance(self, segment: Segment) -> None:
+        accept = best_acceptance(segment.target.dim) if segment.adapting else 0.0
+        walk(*self.sources(segment.target), *segment.inputs, self.stride(segment.target), accept)
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         adapt(tuning, covariance_factor if self.dense else standard_deviations, seen.values)

@@ -7,15 +7,15 @@ import numpy as np
 
 from samplers import stochastic
 from samplers.blocks import anchored, shuffled
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.method import MCMC
 from samplers.modal import find_mode
 from samplers.pointer import pointer
 from samplers.schedule import Lesson, last_lesson
 from samplers.stochastic import Walker, walker_at
-from samplers.transition import Plain, Seen, Starts, Tuning
+from samplers.transition import Plain, Seen, Segment, Starts, Tuning
 from samplers.warmup import restart
-from targets.kernel import Matrix, compiled
+from targets.kernel import compiled
 from targets.options import UsageError, require
 from targets.target import Rows, Target
 
@@ -91,31 +91,18 @@ class StochasticGradient(Plain):
         restart(counters)
         return [walker_at(points[0], blocks.count) for points in starts.positions]
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Walker,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
-        rows, blocks = rows_of(target), tuning.own["blocks"]
+    def advance(self, segment: Segment) -> None:
+        rows, own, adapting = rows_of(segment.target), segment.tuning.own, segment.adapting
+        blocks = own["blocks"]
+        _, *inputs = segment.inputs
         stochastic.advance(
             pointer(rows.prior),
             pointer(rows.likelihood),
             blocks.data,
             blocks.bounds,
             blocks.corrections,
-            rng,
-            chain,
-            tally,
-            tuning.scale,
-            draws,
-            stats,
-            max(1.0, tuning.own["stride"]) if adapting else tuning.own["stride"],
+            *inputs,
+            max(1.0, own["stride"]) if adapting else own["stride"],
             self.friction,
             self.decay,
             SLACK,

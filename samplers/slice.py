@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samplers.chain import Stats, Tally
+from samplers.chain import Tally
 from samplers.gradient_free import GradientFree
 from samplers.method import MCMC
 from samplers.metric import adapt, covariance_factor
 from samplers.slices import Slicer, begin_widths, pool_widths, slicer, slices
-from samplers.transition import Seen, Starts, Tuning
+from samplers.transition import Seen, Segment, Starts, Tuning
 from samplers.warmup import restart
-from targets.kernel import Loop, Matrix
+from targets.kernel import Loop
 from targets.options import require
 from targets.target import Target
 
@@ -47,19 +47,8 @@ class Slice(GradientFree):
         counters["log_density"] = starts.log_densities[:, 0]
         return [slicer(x[0]) for x in starts.positions]
 
-    def advance(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: Slicer,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None:
-        everything = (*self.sources(target), target.data, rng, chain, tally, tuning.scale, draws, stats)
-        slices(*everything, self.in_order, self.most, adapting)
+    def advance(self, segment: Segment) -> None:
+        slices(*self.sources(segment.target), *segment.inputs, self.in_order, self.most, segment.adapting)
 
     def learn(self, seen: Seen, tuning: Tuning) -> None:
         if self.factored and not tuning.kept:

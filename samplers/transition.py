@@ -53,6 +53,35 @@ class Starts(NamedTuple):
     log_densities: Matrix
 
 
+class Segment(NamedTuple):
+    """Iterations that one chain has to make.
+
+    Attributes:
+        target: of the chain.
+        rng: its random numbers.
+        chain: its state, which `advance` brings up to date.
+        tally: its counters, of length one.
+        tuning: what all chains share; read, never written.
+        draws: a row for each iteration, to be filled.
+        stats: as many rows of statistics.
+        adapting: whether steps are adapted.
+    """
+
+    target: Target
+    rng: np.random.Generator
+    chain: State
+    tally: Tally
+    tuning: Tuning
+    draws: Matrix
+    stats: Stats
+    adapting: bool
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """What every compiled loop takes behind its kernels: data, rng, chain, tally, scale, draws, stats."""
+        return self.target.data, self.rng, self.chain, self.tally, self.tuning.scale, self.draws, self.stats
+
+
 class Seen(NamedTuple):
     """What `learn` looks at: draws (chains, n, width), statistics (chains, n), and all chains' states and counters."""
 
@@ -90,17 +119,7 @@ class Transition(Protocol):
         self, target: Target, rngs: list[np.random.Generator], starts: Starts, counters: Tally, tuning: Tuning
     ) -> list[State]: ...  # states of the chains; first step sizes and path
 
-    def advance(  # one chain by len(draws) iterations; called from several threads at once, each with its own chain
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        chain: State,
-        tally: Tally,
-        tuning: Tuning,
-        draws: Matrix,
-        stats: Stats,
-        adapting: bool,
-    ) -> None: ...
+    def advance(self, segment: Segment) -> None: ...  # called from several threads at once, each with its own chain
 
     def learn(self, seen: Seen, tuning: Tuning) -> None: ...  # after a window
 

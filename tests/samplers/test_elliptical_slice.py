@@ -41,7 +41,7 @@ def mover(target: targets.Target, mean: np.ndarray, scale: Scale, loop: Any = No
     sources = Elliptical(True).sources(target)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
-        run(*sources, target.data, rng, chain, tally, mean, scale, draws, stats)
+        run(*sources, target.data, rng, chain, tally, scale, draws, stats, mean)
 
     return move
 

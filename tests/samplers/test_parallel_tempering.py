@@ -14,6 +14,7 @@ from samplers.initial import Initial
 from samplers.tempered_ladder import equal_betas, fitted, gaussian_betas
 from samplers.tempered_replicas import COUNTED, Replicas, forget, move_to, replicas_at
 from samplers.tempering import Reference
+from samplers.transition import Segment
 from targets.plain import from_python
 from targets.protocols import Status
 from tests import runs
@@ -140,9 +141,10 @@ def test_a_ladder_that_never_stops_adapting_is_caught() -> None:
     right = run.transition
 
     class Restless(type(right)):  # type: ignore[misc]
-        def advance(self, target: Any, rng: Any, chain: Any, tally: Any, tuning: Any, *rest: Any) -> None:
-            super().advance(target, rng, chain, tally, tuning, *rest)
-            tuning.own["ladder"] = tuning.own["ladder"]._replace(betas=tuning.own["ladder"].betas ** 1.01)
+        def advance(self, segment: Segment) -> None:
+            super().advance(segment)
+            own = segment.tuning.own
+            own["ladder"] = own["ladder"]._replace(betas=own["ladder"].betas ** 1.01)
 
     run.transition = Restless(**vars(right))
     assert not frozen(run)
