@@ -12,7 +12,7 @@ from samplers.chain import Stats, Values, no_stats, tallies
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
 from samplers.rounds import CALL_EVALUATIONS, CALL_NANOSECONDS, nominal_nanoseconds
-from samplers.scale import diagonal_scale
+from samplers.scale import Scale, diagonal_scale
 from samplers.transition import Seen, Segment, Starts, Transition, Tuning
 from samplers.warmup import complaint, first_scale, pool_steps
 from targets.kernel import aligned, empty
@@ -235,6 +235,7 @@ class ChainsRun:
         self.values[:, : self.done], self.stats[:, : self.done] = values[1], stats[1]
         if self.status is Status.RUNNING:
             self.chains = [type(chain)(*(aligned(part) for part in chain)) for chain in self.chains]
+            self.tuning.scale = Scale(*(aligned(part) for part in self.tuning.scale))
 
 
 def _guess(starts: Starts) -> Any:

@@ -21,6 +21,7 @@ from targets.target import Target
 STRETCH, LONG_MEMORY, SHORT_MEMORY = 1.5, 0.5, 0.2  # factor of the path, and autocorrelations at lag one
 FIRST_MOST = 10  # leapfrog steps a trajectory in the first window, while the path is a guess
 DOUBLINGS = 60
+KEPT = 50  # numbers an evaluation, of methods with one step a trajectory, whose draws would otherwise fill the memory
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class HMC(Plain):
     path: float | None
     jitter: float
     max_leapfrogs: int
+    thin: int | None = 1  # trajectories a draw; if None, as many as let an evaluation keep `KEPT` numbers
     reports = ("lp", "energy", "acceptance_rate", "step_size", "n_steps", "diverging")
 
     def usual_warmup(self, kept: bool) -> int:
@@ -57,6 +59,7 @@ class HMC(Plain):
             tuning.path,
             self.jitter,
             tuning.most,
+            self.stride(segment.target),
             self.target_accept if segment.adapting else 0.0,
         )
 
@@ -73,8 +76,12 @@ class HMC(Plain):
             stretch(tuning, values, LONG_MEMORY)
             tuning.path = tuning.stretch * quarter_period(values, tuning.scale)
 
-    def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:  # noqa: ARG002
-        return steps_expected(tuning, counters, leapfrog.STEP_JITTER)
+    def cost(self, target: Target, counters: Tally, tuning: Tuning) -> float:
+        return self.stride(target) * steps_expected(tuning, counters, leapfrog.STEP_JITTER)
+
+    def stride(self, target: Target) -> int:
+        """Trajectories a draw."""
+        return max(1, target.dim // KEPT) if self.thin is None else self.thin
 
 
 def stretch(tuning: Tuning, values: Values, long_memory: float) -> None:
@@ -130,10 +137,14 @@ def hmc(
     path: float | None = None,
     jitter: float = 0.75,
     max_leapfrogs: int = 1000,
+    thin: int = 1,
     num_warmup: int | None = None,
     num_chains: int = 4,
 ) -> MCMC:
-    """Static HMC; `path` is the mean length of a trajectory in units of the adapted scale, learned if none."""
+    """Static HMC; `path` is the mean length of a trajectory in units of the adapted scale, learned if none.
+
+    Every `thin`-th trajectory gives a draw, in warm-up too.
+    """
     require(0.0 < target_accept < 1.0, f"hmc: target_accept={target_accept:g} is not accepted; it lies between 0 and 1")
     require(
         path is None or 0.0 < path < math.inf,
@@ -141,12 +152,19 @@ def hmc(
     )
     require(0.0 <= jitter <= 1.0, f"hmc: jitter={jitter:g} is not accepted; it lies between 0 and 1")
     require(max_leapfrogs >= 1, f"hmc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
-    return MCMC("hmc", HMC(target_accept, path, jitter, max_leapfrogs), num_chains, num_warmup)
+    require(thin >= 1, f"hmc: thin={thin} is not accepted; it takes 1 or more")
+    return MCMC("hmc", HMC(target_accept, path, jitter, max_leapfrogs, thin), num_chains, num_warmup)
 
 
-def mala(*, target_accept: float = 0.574, num_warmup: int | None = None, num_chains: int = 4) -> MCMC:
-    """Metropolis-adjusted Langevin algorithm (Roberts & Tweedie 1996): HMC with one leapfrog step, draw for draw."""
+def mala(
+    *, target_accept: float = 0.574, thin: int | None = None, num_warmup: int | None = None, num_chains: int = 4
+) -> MCMC:
+    """Metropolis-adjusted Langevin algorithm (Roberts & Tweedie 1996): HMC with one leapfrog step, draw for draw.
+
+    Every `thin`-th state is kept, by default every one below 100 dimensions, and every dim / 50th beyond.
+    """
     require(
         0.0 < target_accept < 1.0, f"mala: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
     )
-    return MCMC("mala", HMC(target_accept, None, 0.75, 1), num_chains, num_warmup)
+    require(thin is None or thin >= 1, f"mala: thin={thin} is not accepted; it takes 1 or more, or none")
+    return MCMC("mala", HMC(target_accept, None, 0.75, 1, thin), num_chains, num_warmup)

@@ -96,14 +96,15 @@ def scaled_trajectory(kernel, data, position, gradient, momentum, scale, step, s
     return end, made
 
 
-@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, SCALE, MATRIX, STATS, float64, float64, int64, float64))
+@loop(void(KERNEL, DATA, RNG, CHAIN, TALLY, SCALE, MATRIX, STATS, float64, float64, int64, int64, float64))
 def advance(  # type: ignore[no-untyped-def]
-    kernel, data, rng, chain, tally, scale, draws, stats, path, jitter, most, target
+    kernel, data, rng, chain, tally, scale, draws, stats, path, jitter, most, thin, target
 ):
-    """Advance one chain by as many trajectories as `draws` has rows, and write each end there.
+    """Advance one chain by `thin` trajectories for every row of `draws`, and write the last one's end there.
 
     `path` and `jitter` give the length, at most `most` steps. With `target` > 0 the step size adapts to that
-    acceptance; otherwise it is fixed.
+    acceptance; otherwise it is fixed. Statistics of a row are of all its trajectories: steps are added up, acceptances
+    averaged, and it diverges where one of them did; energy and step size are the last one's.
     """
     position, gradient = chain.position, chain.gradient
     proposal, proposal_gradient, momentum = chain.proposal, chain.proposal_gradient, chain.momentum
@@ -112,7 +113,10 @@ def advance(  # type: ignore[no-untyped-def]
     widest = math.exp(tally[0].log_step)
     evaluations = 0
     is_diagonal = scale.factor.shape[0] == 0 and scale.vectors.shape[0] == 0
-    for row in range(draws.shape[0]):
+    for n in range(draws.shape[0] * thin):
+        row = n // thin
+        if n % thin == 0:
+            stats[row].diverging, stats[row].acceptance_rate, stats[row].n_steps = 0, 0.0, 0
         step = widest * (1.0 - STEP_JITTER * rng.random())
         steps = steps_of(path * (1.0 + jitter * (2.0 * rng.random() - 1.0)), step, most)
         kinetic = 0.0
@@ -137,10 +141,11 @@ def advance(  # type: ignore[no-untyped-def]
             kinetic += momentum[i] * momentum[i]
         change = energy - (0.5 * kinetic - end)
         probability = metropolis(change)
-        stats[row].diverging = 0 if -DIVERGENCE < change < np.inf else 1
-        stats[row].acceptance_rate = probability
+        if not -DIVERGENCE < change < np.inf:
+            stats[row].diverging = 1
+        stats[row].acceptance_rate += probability / thin
         stats[row].step_size = step
-        stats[row].n_steps = made
+        stats[row].n_steps += made
         stats[row].energy = energy
         if rng.random() < probability:
             log_density = end

@@ -87,7 +87,7 @@ def hmc(target: targets.Target, loop: Any = leapfrog.advance, shape: str = "diag
     kernel, scale = pointer(target.log_density_and_gradient), scale_of(shape, target)
 
     def move(chain: Any, tally: Any, rng: np.random.Generator, draws: np.ndarray, stats: np.ndarray) -> None:
-        loop(kernel, target.data, rng, chain, tally, scale, draws, stats, 2.0, 0.75, 50, 0.0)
+        loop(kernel, target.data, rng, chain, tally, scale, draws, stats, 2.0, 0.75, 50, 1, 0.0)
 
     return move
 

@@ -55,7 +55,7 @@ def test_hmc_with_one_step_is_mala_draw_by_draw(name: str, options: dict[str, An
     chain, draws, stats = chain_at(x, gradient), zeros(200, 3), no_stats(200)
     rng, same = np.random.default_rng(1), np.random.default_rng(1)
     kernel = pointer(target.log_density_and_gradient)
-    leapfrog.advance(kernel, target.data, rng, chain, tally, scale, draws, stats, 1.0, 0.75, 1, 0.0)
+    leapfrog.advance(kernel, target.data, rng, chain, tally, scale, draws, stats, 1.0, 0.75, 1, 1, 0.0)
     for draw in draws:
         x = langevin(target, scale.matrix, x, same)
         assert np.allclose(draw, x, rtol=1e-6)
@@ -69,3 +69,25 @@ def test_the_sampler_called_mala_is_that_one() -> None:
     other = samplers.sample(target, "hmc", max_leapfrogs=1, target_accept=0.574, num_samples=300, seed=2)
     assert np.array_equal(one.values, other.values)
     assert np.all(one.stats["n_steps"] == 1)
+
+
+def test_a_thinned_chain_is_every_third_state_of_the_chain_with_statistics_of_all() -> None:
+    target = targets.load("banana")
+    x, gradient, kernel = np.ones(2), zeros(2), pointer(target.log_density_and_gradient)
+    value = target.kernel(aligned(x), gradient, target.data)
+
+    def chain(rows: int, thin: int) -> tuple[np.ndarray, np.ndarray, int]:
+        tally = tallies(1)
+        tally["log_density"], tally["log_step"] = value, math.log(STEP)
+        draws, stats, scale = zeros(rows, 2), no_stats(rows), diagonal_scale(np.ones(2))
+        inputs = target.data, np.random.default_rng(1), chain_at(x, gradient), tally, scale, draws, stats
+        leapfrog.advance(kernel, *inputs, 1.0, 0.75, 4, thin, 0.0)
+        return draws, stats, int(tally["evaluations"][0])
+
+    every, of_every, spent = chain(300, 1)
+    third, of_third, same = chain(100, 3)
+    assert np.array_equal(third, every[2::3])
+    assert np.array_equal(of_third["n_steps"], of_every["n_steps"].reshape(100, 3).sum(axis=1))
+    assert np.allclose(of_third["acceptance_rate"], of_every["acceptance_rate"].reshape(100, 3).mean(axis=1))
+    assert np.array_equal(of_third["lp"], of_every["lp"][2::3])
+    assert spent == same
