@@ -60,7 +60,6 @@ class ChainsRun:
         length = transition.usual_warmup(initial.kept) if num_warmup is None else num_warmup
         self.lessons = transition.schedule(length, initial.kept)
         self.members = transition.members(target)
-        self.last = 0  # where the lesson before ended
         self.done = 0  # iterations of this phase, hence rows of `values` and `stats` filled
         self.before: tuple[Values, Stats] | None = None  # what warm-up drew, once it is over
         self._start(initial, length)
@@ -153,8 +152,7 @@ class ChainsRun:
         window = slice(lesson.begin, lesson.end)
         if lesson.fresh:
             pool_steps(self.counters)
-        since = max(0, self.last - 1)  # with the draw before the window
-        drawn = self.values[:, since : self.done, : self.members * self.target.dim]
+        drawn = self.values[:, : self.done, : self.members * self.target.dim]
         reason = complaint(self.counters, drawn, last=not self.lessons)
         if reason:
             self._fail(reason)
@@ -164,7 +162,6 @@ class ChainsRun:
             seen = Seen(self.values[:, window], self.stats[:, window], self.chains, self.counters)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # draws on their way to infinity
                 self.transition.learn(seen, self.tuning)
-        self.last = lesson.end
 
     def _end_warmup(self) -> None:
         width = self.members * self.target.dim

@@ -7,6 +7,7 @@ from targets.kernel import Matrix, Vector, aligned
 
 REMEMBERING = 60  # draws a chain
 SMALLEST_STEP = 1e-10
+STUCK = 100  # equal draws in a row; at an acceptance of 0.234 they come by chance once in 4e11
 FARTHEST = 1e100  # of a coordinate: a chain gets there only where nothing holds it, and squares overflow soon after
 
 
@@ -48,17 +49,17 @@ def restart(counters: Tally) -> None:
     counters["adaptations"] = 0
 
 
-def complaint(counters: Tally, window: Values, last: bool) -> str:
-    """Why warm-up failed, or ''; `window` (chains, n, width) was drawn since the last look.
+def complaint(counters: Tally, drawn: Values, last: bool) -> str:
+    """Why warm-up failed, or ''; `drawn` (chains, n, width) are its draws so far, and `last` whether it ends here.
 
-    A chain has run off if it is beyond `FARTHEST`, and is stuck if its draws in the `last` window are one.
+    A chain has run off if it is beyond `FARTHEST`, and is stuck if the `STUCK` last draws of warm-up are one.
     """
-    for c in np.flatnonzero(np.any(np.abs(window[:, -1:]) > FARTHEST, axis=(1, 2))):
-        return f"chain {c} ran off to {np.max(np.abs(window[c, -1])):.0e}; the density may have no finite integral"
+    for c in np.flatnonzero(np.any(np.abs(drawn[:, -1:]) > FARTHEST, axis=(1, 2))):
+        return f"chain {c} ran off to {np.max(np.abs(drawn[c, -1])):.0e}; the density may have no finite integral"
     for chain, step in enumerate(np.exp(counters["log_step"])):
         if not step > SMALLEST_STEP:
             return f"the step size of chain {chain} fell to {step:.1e} in warm-up"
-    if last and window.shape[1] > 1:
-        for c in np.flatnonzero(np.all(window == window[:, :1], axis=(1, 2))):
-            return f"chain {c} rejected every proposal in the last window of warm-up"
+    if last and drawn.shape[1] >= STUCK:
+        for c in np.flatnonzero(np.all(drawn[:, -STUCK:] == drawn[:, -1:], axis=(1, 2))):
+            return f"chain {c} rejected every proposal in the last {STUCK} iterations of warm-up"
     return ""

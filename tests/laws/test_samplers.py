@@ -14,6 +14,7 @@ import pytest
 import samplers
 import targets
 from samplers.draws import Draws
+from samplers.warmup import STUCK
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
 from tests.runs import advanced, warmed
@@ -183,7 +184,7 @@ def test_a_density_without_width_fails_with_its_reason(name: str) -> None:
         return (0.0 if np.all(x == 1.0) else -np.inf), np.zeros_like(x)
 
     target = from_python(spike, 2, initial=lambda _: np.ones(2))
-    run = warmed(made(name, **SHORT).start(target, 1))
+    run = warmed(made(name, **{**SHORT, "num_warmup": STUCK}).start(target, 1))
     assert run.status is Status.FAILED
     assert "step size" in run.reason or "rejected every proposal" in run.reason
 

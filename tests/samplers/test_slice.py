@@ -136,9 +136,12 @@ def _half(rng: np.random.Generator) -> np.ndarray:
 
 
 def test_widths_are_learned_and_then_frozen() -> None:
-    """Of a Gaussian a mean move is sqrt(128 / 9 pi) / 2 = 1.06 sd, so a width is 2.66 sd; and nothing moves later."""
+    """Of a Gaussian a mean move is sqrt(128 / 9 pi) / 2 = 1.06 sd, so a width is 2.66 sd; and nothing moves later.
+
+    Moves vary by 0.8 of their mean; 4 x 1500 of the last window leave 1 % of noise, and 5 sd of it are allowed.
+    """
     target = targets.load("funnel", dim=4)
-    run = samplers.method("slice", directions="coordinates", num_warmup=2000).start(target, 3)
+    run = samplers.method("slice", directions="coordinates", num_warmup=10_000).start(target, 3)
     while run.status is Status.RUNNING and run.phase is Phase.WARMUP:
         run.advance(10**6)
     widths = [chain.widths.copy() * run.tuning.scale.diagonal for chain in run.chains]
