@@ -18,7 +18,13 @@ MOST_CHAINS = 10_000
 
 
 class SamplerRun(Run, Protocol):
-    """A run of chains, which also says how many draws each has and what warm-up drew."""
+    """A run of chains, which also says how many draws each has and what warm-up drew.
+
+    Attributes:
+        pace: nanoseconds an evaluation takes, where the caller has measured it; see `samplers.chains.ChainsRun`.
+    """
+
+    pace: float
 
     @property
     def done(self) -> int: ...  # draws a chain, of this phase

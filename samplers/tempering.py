@@ -8,11 +8,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from targets.kernel import Matrix, Vector, aligned, helper
-
-TINY = 1e-16  # nearest to an end of (0, 1)
 
 
 @helper
@@ -70,16 +67,6 @@ class Reference:
     def log_height(self) -> float:
         """Log density at the centre, normalised."""
         return float(-0.5 * len(self.sd) * math.log(2.0 * math.pi) - np.sum(np.log(self.sd)))
-
-    def sample(self, rng: np.random.Generator, n: int) -> Matrix:
-        """(n, dim) draws that are a Latin hypercube: each is the reference's, and each coordinate is spread evenly.
-
-        Means over them are unbiased, and those of sums over coordinates nearly exact (McKay, Beckman & Conover 1979).
-        """
-        dim = len(self.sd)
-        strata = rng.permuted(np.tile(np.arange(n), (dim, 1)), axis=1).T
-        uniform = np.clip((strata + rng.random((n, dim))) / n, TINY, 1.0 - TINY)
-        return aligned(self.centre + self.sd * ndtri(uniform))
 
     def log_density(self, x: Matrix) -> Vector:
         """(n,) normalised log densities at the points x (n, dim)."""
