@@ -158,7 +158,7 @@ def sample(
 
 
 def _pace(run: SamplerRun, seconds: float, evaluations: int) -> None:
-    """Tell a run what an evaluation takes, so that an interrupt does not wait long; if unknown, a call makes but one."""
+    """Tell a run what an evaluation takes, so that an interrupt does not wait long; if unknown, a call makes one."""
     run.pace = 1e9 * seconds / evaluations if evaluations else math.inf
 
 

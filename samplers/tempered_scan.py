@@ -29,6 +29,7 @@ from samplers.tempered_replicas import (
     SQUARED_SLOPE,
     TRIPS,
     UPWARDS,
+    note,
 )
 from samplers.tempering import bennett, log_reference, tempered, tempered_slope
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, helper, loop, zeros
@@ -276,6 +277,7 @@ def advance(  # type: ignore[no-untyped-def]
         swap(rng, replicas, betas)
         counts[SCANS] += 1.0
         counts[COUNTED] += 1.0
+        note(replicas, top)
         counts[TRIPS] += follow(slots, replicas.headings, top)
         slot = int(slots[top])
         stats[row].lp = replicas.log_densities[slot]
