@@ -6,7 +6,10 @@ from typing import Any
 from samplers.pointer import pointer
 from samplers.transition import Plain
 from targets.kernel import Loop, compiled, density, helper
+from targets.options import require
 from targets.target import Target
+
+MOST_THIN = 10_000  # one compiled call makes all proposals of a kept state, and nothing interrupts it
 
 
 @density
@@ -49,3 +52,13 @@ class GradientFree(Plain):
 def usual_thin(dim: int) -> int:
     """Proposals a kept state of methods whose chains forget over a number of proposals that grows with dim."""
     return max(1, dim // 4)
+
+
+def check_thin(name: str, thin: int | None) -> None:
+    """Refuse a number of proposals a kept state that would make a call of the loop too long to wait for.
+
+    Raises:
+        UsageError: it is not between 1 and `MOST_THIN`.
+    """
+    accepted = thin is None or 1 <= thin <= MOST_THIN
+    require(accepted, f"{name}: thin={thin} is not accepted; it takes 1 or more, to {MOST_THIN}, or none")

@@ -211,7 +211,7 @@ class Population:
 
     def _finish(self) -> None:
         self.finished = True
-        self.variance = genealogical_variance(self.eves, self.temperatures)
+        self.variance = genealogical_variance(self.eves)
         self.particles = self.particles.picked(families(self.eves, self.rng))
         del self.origin
 

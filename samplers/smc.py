@@ -18,7 +18,7 @@ from samplers.mixture import Mixture, mixture
 from samplers.pointer import pointer
 from samplers.population import Population, Settings
 from samplers.rounds import most_evaluations
-from samplers.smc_passes import Pass, combined, log_normaliser
+from samplers.smc_passes import Pass, ancestors, combined, log_normaliser
 from samplers.smc_reference import WIDER, learned
 from samplers.smc_weights import largest_change
 from samplers.workers import Workers
@@ -158,9 +158,16 @@ class SMCRun:
         return None
 
     def diagnostics(self) -> dict[str, float]:
-        """Log normaliser with its standard error, and of the last pass mean temperatures and acceptance; R-hat and ESS.
+        """What `Draws.diagnostics` says, where R-hat compares populations, and what only populations know.
 
-        R-hat compares populations, and draws lie in their ancestors' order, so that ESS sees shared ancestors too.
+        Draws lie in their ancestors' order, so that the ESS sees shared ancestors too.
+
+        - `log_normaliser`, `log_normaliser_error`: see `samplers.smc_passes.log_normaliser`.
+        - `temperatures`: of the last pass, mean over populations.
+        - `ancestors`: effective number of first particles that those of a population descend from, the fewest of the
+          last pass; below a hundred or so its errors are not to be trusted.
+        - `remembered`: the largest correlation that moves at some temperature of the last pass left with where
+          particles were; beyond 0.9 they hardly moved along some coordinate, and errors count on what resampling left.
         """
         draws = self.approximation()
         if draws is None:
@@ -170,6 +177,8 @@ class SMCRun:
             "log_normaliser": value,
             "log_normaliser_error": error,
             "temperatures": self.passes[-1].temperatures,
+            "ancestors": ancestors(self.passes[-1]),
+            "remembered": self.passes[-1].remembered,
         }
 
 

@@ -64,3 +64,9 @@ def log_normaliser(passes: list[Pass]) -> tuple[float, float]:
     within = float(np.sum((shares * values) ** 2 * variances))
     between = float(np.sum((shares * (values - mean)) ** 2)) * len(values) / max(1, len(values) - 1)
     return largest + math.log(mean), math.sqrt(max(within, between)) / mean
+
+
+def ancestors(last: Pass) -> float:
+    """Effective number of first particles, 1 / sum_e (n_e / n)^2, of the population that has the fewest."""
+    n = last.points.shape[1]
+    return float(n / (1.0 + (n - 1.0) * np.max(last.variances)))

@@ -114,15 +114,13 @@ def widest(points: Matrix, weights: Vector, scale: Scale) -> tuple[Vector, float
     return along, float(weights @ along**2)
 
 
-def genealogical_variance(eves: npt.NDArray[np.int64], resamplings: int) -> float:
+def genealogical_variance(eves: npt.NDArray[np.int64]) -> float:
     """Relative variance of the estimate of a normaliser, from who of n particles descends from whom at the start.
 
-    V = 1 - (n / (n - 1))^(resamplings + 1) (1 - sum_e (n_e / n)^2), n_e the descendants of particle e; its expectation
-    times that of Z^2 is the variance of Z where resampling is multinomial (Lee & Whiteley 2018, theorem 1). That is
-    more than systematic resampling of sorted particles has, so that V errs on the safe side. It is one where all
-    particles descend from one.
+    V = n / (n - 1) (sum_e (n_e / n)^2 - 1 / n), n_e the descendants of particle e. Lee & Whiteley (2018, theorem 1)
+    take off 1 / n for each resampling as well, which is what multinomial resampling adds to the squares; systematic
+    resampling adds no more than rounding, and without it V errs on the safe side. It is one where all descend from one.
     """
     n = len(eves)
     shares = np.bincount(eves, minlength=n) / n
-    apart = 1.0 - float(shares @ shares)
-    return min(1.0, max(0.0, 1.0 - math.exp((resamplings + 1) * -math.log1p(-1.0 / n)) * apart))
+    return (n * float(shares @ shares) - 1.0) / (n - 1.0)

@@ -116,7 +116,7 @@ PLANTED = {
 def test_planted_errors_in_moves_are_caught(gaussian: targets.Target, error: str) -> None:
     """A wrong slope leaves the density invariant: Metropolis corrects it. It shows in the acceptance."""
     broken = planted(*PLANTED[error])
-    assert moved(gaussian, 0.4, True, 1.5, broken)[0] > 2 * ALARM or moved(gaussian, 0.4, True, 0.9, broken)[1] < 0.6
+    assert moved(gaussian, 0.4, True, 2.2, broken)[0] > 2 * ALARM or moved(gaussian, 0.4, True, 0.9, broken)[1] < 0.6
 
 
 def planted(right: str, wrong: str) -> Any:
@@ -299,6 +299,73 @@ def errors(seeds: int, **options: Any) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.parametrize("chains", [1, 4])
+def test_standard_errors_of_the_log_normaliser_are_calibrated(chains: int) -> None:
+    """Root mean squares over 60 seeds: errors are at most 1.5 times what is stated, and at least 0.4 times.
+
+    The ratio is known to 9 %, and lies near 0.8: falsely once in 1e7 runs. Errors that are stated three times too
+    small, or five times too large, are seen.
+    """
+    off, said = np.sqrt(np.mean(errors(60, num_chains=chains) ** 2, axis=0))
+    assert 0.4 < off / said < 1.5
+    for factor in (3.0, 1 / 5):
+        assert not 0.4 < factor * off / said < 1.5
+
+
+def passed(n: int, at: float, log_normalisers: list[float], variance: float) -> smc_passes.Pass:
+    logs = np.array(log_normalisers)
+    return smc_passes.Pass(np.full((len(logs), n, 1), at), logs, np.full(len(logs), variance), 1.0, 1.0, 0.0)
+
+
+def test_populations_or_passes_that_disagree_raise_the_error() -> None:
+    agreeing = [passed(400, 0.0, [0.0, 0.01], 1e-4), passed(400, 0.0, [0.01, 0.0], 1e-4)]
+    assert smc_passes.log_normaliser(agreeing)[1] == pytest.approx(0.005, rel=0.01)
+    for disagreeing in (
+        [passed(400, 0.0, [0.0, 0.7], 1e-4)],
+        [passed(400, 0.0, [0.0, 0.0], 1e-4), passed(400, 0.0, [0.7, 0.7], 1e-4)],
+    ):
+        assert smc_passes.log_normaliser(disagreeing)[1] > 0.15
+
+
+def test_the_variance_that_a_genealogy_tells() -> None:
+    assert smc_weights.genealogical_variance(np.arange(50)) == pytest.approx(0.0)
+    assert smc_weights.genealogical_variance(np.zeros(50, dtype=np.int64)) == pytest.approx(1.0)
+    weights = np.random.default_rng(1).exponential(size=4000)  # whose relative variance is one
+    eves = smc_weights.systematic(weights, 4000, 0.5)
+    assert smc_weights.genealogical_variance(eves) == pytest.approx(1.0 / 4000, rel=0.35)
+    assert smc_passes.ancestors(passed(50, 0.0, [0.0], 0.0)) == pytest.approx(50.0)
+    assert smc_passes.ancestors(passed(50, 0.0, [0.0], 1.0)) == pytest.approx(1.0)
+
+
+def seen(target: targets.Target, points: np.ndarray) -> Particles:
+    densities, gradients = target.evaluate(points)
+    return Particles(aligned(points), aligned(gradients), aligned(densities), zeros(len(points)))
+
+
+def test_a_narrow_mode_with_few_particles_gets_a_component() -> None:
+    """Five of 800 particles in a mode a third as wide as the other: it starts with half of the next populations."""
+    target = targets.load("bimodal_mixture", dim=10, separation=10.0, weight=0.3, sd_ratio=3.0)
+    points = np.random.default_rng(1).standard_normal((800, 10))
+    points[5:] *= 3.0
+    points[:5, 0] -= 5.0
+    points[5:, 0] += 5.0
+    reference, evaluations = smc_reference.learned(target, [seen(target, points[:300]), seen(target, points[300:])])
+    assert reference.weights == pytest.approx([0.5, 0.5])
+    assert reference.centres[1] == pytest.approx([-5.0] + [0.0] * 9, abs=0.05)
+    assert reference.sds[1] == pytest.approx(np.full(10, smc_reference.WIDER), rel=0.05)
+    assert reference.centres[0] == pytest.approx(points.mean(axis=0))
+    assert 0 < evaluations < 100
+
+
+def test_one_gaussian_covers_a_gaussian() -> None:
+    target = targets.load("correlated_gaussian", dim=10, rho=0.5)
+    assert target.truth is not None
+    points = target.truth.draws(1000, 1)
+    assert points is not None
+    reference, evaluations = smc_reference.learned(target, [seen(target, points)])
+    assert (len(reference.heights), evaluations) == (1, 0)
+
+
 def test_passes_double_combine_and_lower_the_error() -> None:
     """Particles that are to be weighted 3 to 1 by their populations' normalisers are resampled so."""
     target = targets.load("bimodal_mixture", dim=2, separation=10.0, weight=0.3)
@@ -307,10 +374,7 @@ def test_passes_double_combine_and_lower_the_error() -> None:
     assert run.done == 1400
     said = run.diagnostics()
     assert said["log_normaliser"] == pytest.approx(math.log(2 * math.pi), abs=6 * said["log_normaliser_error"] + 0.02)
-    one, two = (
-        smc_passes.Pass(np.full((1, n, 1), x), np.array([z]), np.zeros(1), 1.0, 1.0, 0.0)
-        for n, x, z in ((400, 0.0, 0.0), (100, 1.0, 1.0))
-    )
+    one, two = passed(400, 0.0, [0.0], 0.0), passed(100, 1.0, [1.0], 0.0)
     drawn = smc_passes.combined([one, two], np.random.default_rng(1))
     assert drawn.shape == (1, 500, 1)
     assert drawn.mean() == pytest.approx(math.e / (4.0 + math.e), abs=0.003)
@@ -334,6 +398,47 @@ def test_results_do_not_depend_on_how_the_work_is_cut(gaussian: targets.Target, 
     assert whole.work == cut.work
     assert np.array_equal(whole.draws, cut.draws)
     assert whole.diagnostics() == cut.diagnostics()
+
+
+def test_threads_and_pace_change_no_bit(gaussian: targets.Target) -> None:
+    method = samplers.method("smc", num_particles=200)
+    serial = finished(method.start(gaussian, 5), passes=2)
+    for threads, pace in ((3, 0.0), (1, 1e6), (4, 1e5)):
+        other = method.start(gaussian, 5, threads=threads)
+        other.pace = pace
+        finished(other, passes=2)
+        assert other.work == serial.work
+        assert np.array_equal(other.draws, serial.draws)
+        assert other.diagnostics() == serial.diagnostics()
+
+
+def test_a_call_on_a_slow_density_is_short() -> None:
+    """At 10 ms an evaluation a population makes ten in a call, or one trajectory where that is longer."""
+    counted, counter = counting(targets.load("correlated_gaussian", dim=3))
+    run = samplers.method("smc", num_particles=200).start(counted, 1)
+    run.pace = 1e7
+    run.advance(1)
+    assert counter.gradients == 4 * 10
+    while run.populations[0].beta == 0.0:
+        run.advance(1)
+    before = counter.gradients
+    run.advance(1)
+    assert counter.gradients - before <= 4 * 30
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_raised_in_a_thread_comes_out(threads: int) -> None:
+    calls = []
+
+    def broken(x: np.ndarray) -> tuple[float, np.ndarray]:
+        calls.append(1)
+        if len(calls) == 1000:
+            raise ZeroDivisionError("of mine")
+        return -0.5 * float(x @ x), -x
+
+    run = samplers.method("smc", num_particles=100).start(from_python(broken, 2), 1, threads=threads)
+    with pytest.raises(ZeroDivisionError, match="of mine"):
+        finished(run)
 
 
 @pytest.mark.parametrize("before", [0, 300, 5_000, 12_000, 30_000])
