@@ -78,6 +78,7 @@ class Population:
         self.acceptance = 0.0
         self.log_step = math.log(FIRST_STEP * target.dim**-0.25)
         self.eves = np.arange(n)
+        self.acceptances = zeros(n)
         self.variance = self.remembered = 0.0
         self.next = 0  # particle to be evaluated or moved
 
@@ -156,7 +157,7 @@ class Population:
 
     def _begin_sweep(self) -> None:
         self.next = 0
-        self.block_acceptance = self.sweep_acceptance = 0.0
+        self.sweep_acceptance = 0.0
 
     def _move(self, evaluations: float) -> None:
         n, step = len(self), math.exp(self.log_step)
@@ -165,21 +166,19 @@ class Population:
         most = self.settings.max_leapfrogs
         cost = min(max(self.path / step * mean_slowdown(STEP_JITTER), 1.0), float(most))
         last = min(end, self.next + max(1, int(evaluations / cost)))
-        made, acceptance = smc_loop.move(
+        self.evaluations += smc_loop.move(
             *(pointer(self.target.log_density_and_gradient), self.target.data, self.rng),
             *(self.particles, self.next, last, self.beta, self.reference, self.scale, step, self.path, most),
-            scratch_for(self.target.dim),
+            *(self.acceptances, scratch_for(self.target.dim)),
         )
-        self.evaluations += made
-        self.proposals += last - self.next
-        self.acceptance += acceptance
-        self.block_acceptance += acceptance
         self.next = last
         if last == end:
             begin = max((e for e in ends if e < end), default=0)
-            self.log_step += GAIN * (self.block_acceptance / (end - begin) - self.settings.target_accept)
-            self.sweep_acceptance += self.block_acceptance / n
-            self.block_acceptance = 0.0
+            accepted = float(np.sum(self.acceptances[begin:end]))
+            self.proposals += end - begin
+            self.acceptance += accepted
+            self.log_step += GAIN * (accepted / (end - begin) - self.settings.target_accept)
+            self.sweep_acceptance += accepted / n
             if not math.exp(self.log_step) > SMALLEST_STEP:
                 self.reason = f"the step size fell to {math.exp(self.log_step):.1e} at beta = {self.beta:.3g}"
             elif last == n:

@@ -89,15 +89,18 @@ def kick(beta, reference, scale, scratch, step):  # type: ignore[no-untyped-def]
 
 
 @loop(
-    types.Tuple((int64, float64))(
-        *(KERNEL, DATA, RNG, PARTICLES, int64, int64, float64, MIXTURE, SCALE, float64, float64, int64, SCRATCH)
+    int64(
+        *(KERNEL, DATA, RNG, PARTICLES, int64, int64, float64, MIXTURE, SCALE, float64, float64, int64),
+        *(VECTOR, SCRATCH),
     )
 )
 def move(  # type: ignore[no-untyped-def]
-    kernel, data, rng, particles, first, last, beta, reference, scale, widest, path, most, scratch
+    kernel, data, rng, particles, first, last, beta, reference, scale, widest, path, most, acceptances, scratch
 ):
-    """Move particles `first` to `last` by one trajectory each; returns evaluations and the sum of acceptances.
+    """Move particles `first` to `last` by one trajectory each; returns evaluations.
 
+    The probability of acceptance of each goes to `acceptances` (n,), and is not summed here: sums would depend, by
+    rounding, on how many particles a call takes.
     The step of a trajectory is `widest` x U(1 - STEP_JITTER, 1): where that is too wide for a narrow mode, the smaller
     ones still move what is there. A trajectory stops where the density is not finite and is rejected; the way back
     would meet the same point.
@@ -106,7 +109,6 @@ def move(  # type: ignore[no-untyped-def]
     points, gradients, densities, references = particles
     dim = points.shape[1]
     evaluations = 0
-    acceptance = 0.0
     for n in range(first, last):
         step = widest * (1.0 - STEP_JITTER * rng.random())
         steps = steps_of(path * (1.0 + PATH_JITTER * (2.0 * rng.random() - 1.0)), step, most)
@@ -133,11 +135,11 @@ def move(  # type: ignore[no-untyped-def]
         for i in range(dim):
             kinetic += momentum[i] * momentum[i]
         probability = metropolis(energy - (0.5 * kinetic - tempered(beta, there, reference_there)))
-        acceptance += probability
+        acceptances[n] = probability
         if rng.random() < probability:
             densities[n] = there
             references[n] = reference_there
             for i in range(dim):
                 points[n, i] = position[i]
                 gradients[n, i] = gradient[i]
-    return evaluations, acceptance
+    return evaluations

@@ -78,12 +78,13 @@ def moved(
     starts = rng.multivariate_normal(covariance @ pull, covariance, DRAWS)
     points, (densities, gradients) = aligned(starts), target.evaluate(starts)
     particles = Particles(points, aligned(gradients), aligned(densities), aligned(REFERENCE.log_density(starts)))
-    acceptance = 0.0
+    acceptance, accepted = 0.0, zeros(DRAWS)
     for _ in range(3):
-        acceptance += loop(
+        loop(
             *(pointer(target.log_density_and_gradient), target.data, rng, particles, 0, DRAWS, beta, REFERENCE),
-            *(scale_of(dense), step, 2.0, 50, scratch_for(3)),
-        )[1] / (3 * DRAWS)
+            *(scale_of(dense), step, 2.0, 50, accepted, scratch_for(3)),
+        )
+        acceptance += float(accepted.mean()) / 3
     assert np.array_equal(particles.densities, target.evaluate(points)[0])
     assert np.allclose(particles.references, REFERENCE.log_density(points))
     change = features(points) - features(starts)
