@@ -167,7 +167,7 @@ class SMCRun:
         - `ancestors`: effective number of first particles that those of a population descend from, the fewest of the
           last pass; below a hundred or so its errors are not to be trusted.
         - `remembered`: the largest correlation that moves at some temperature of the last pass left with where
-          particles were; beyond 0.9 they hardly moved along some coordinate, and errors count on what resampling left.
+          particles were. It is large where they stick, and also where modes lie apart and all is well.
         """
         draws = self.approximation()
         if draws is None:
