@@ -13,7 +13,7 @@ from samplers.scale import diagonal_scale
 from samplers.schedule import Lesson, last_lesson
 from samplers.tempered_ladder import REFERENCE_BARRIER, between, first_ladder, fitted, improved, log_normaliser, pooled
 from samplers.tempered_replicas import COUNTED, FROZEN, TRIPS, Replicas, forget, freeze, move_to, replicas_at
-from samplers.tempering import Reference
+from samplers.tempering import Reference, scratch_for
 from samplers.transition import Plain, Seen, Starts, Tuning
 from targets.kernel import Matrix, Vector, aligned, compiled
 from targets.options import require
@@ -102,7 +102,7 @@ class ParallelTempering(Plain):
             tally,
             tuning.scale,
             tuning.own["ladder"],
-            tempered_scan.scratch_for(target.dim),
+            scratch_for(target.dim),
             draws,
             stats,
             self.target_accept if adapting else 0.0,

@@ -13,8 +13,9 @@ from samplers import smc_loop
 from samplers.leapfrog import STEP_JITTER, mean_slowdown
 from samplers.mixture import Mixture
 from samplers.pointer import pointer
-from samplers.smc_loop import Particles, scratch_for
+from samplers.smc_loop import Particles
 from samplers.smc_weights import genealogical_variance, log_weights, metric, next_temperature, systematic, widest
+from samplers.tempering import scratch_for
 from targets.kernel import Matrix, Vector, aligned, zeros
 from targets.target import Target
 

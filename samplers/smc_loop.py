@@ -14,8 +14,8 @@ from samplers.chain import RNG, metropolis
 from samplers.leapfrog import STEP_JITTER, steps_of
 from samplers.mixture import MIXTURE, mixture_slope
 from samplers.scale import SCALE, move_along, pull_back
-from samplers.tempering import tempered
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, helper, loop, zeros
+from samplers.tempering import SCRATCH, tempered
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, helper, loop
 
 PATH_JITTER = 0.5  # the length of a trajectory is the given one x U(1 - PATH_JITTER, 1 + PATH_JITTER)
 
@@ -40,24 +40,7 @@ class Particles(NamedTuple):
         return Particles(*(aligned(part[ancestors]) for part in self))
 
 
-class Scratch(NamedTuple):
-    """(dim,) each; nothing in them outlives a trajectory."""
-
-    position: Vector
-    gradient: Vector
-    momentum: Vector
-    slope: Vector
-    force: Vector
-    spare: Vector
-
-
 PARTICLES = types.NamedTuple((MATRIX, MATRIX, VECTOR, VECTOR), Particles)
-SCRATCH = types.NamedUniTuple(VECTOR, len(Scratch._fields), Scratch)
-
-
-def scratch_for(dim: int) -> Scratch:
-    """Vectors for one thread."""
-    return Scratch(*(zeros(dim) for _ in Scratch._fields))
 
 
 @loop(void(KERNEL, DATA, PARTICLES, int64, int64, SCRATCH))

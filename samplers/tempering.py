@@ -6,10 +6,31 @@ as a matrix, see `Reference.matrix`, and put the two parts together with the hel
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numba import types
 
-from targets.kernel import Matrix, Vector, aligned, helper
+from targets.kernel import VECTOR, Matrix, Vector, aligned, helper, zeros
+
+
+class Scratch(NamedTuple):
+    """(dim,) each; nothing in them outlives a trajectory."""
+
+    position: Vector
+    gradient: Vector
+    momentum: Vector
+    slope: Vector
+    force: Vector
+    spare: Vector
+
+
+SCRATCH = types.NamedUniTuple(VECTOR, len(Scratch._fields), Scratch)
+
+
+def scratch_for(dim: int) -> Scratch:
+    """Vectors for one thread."""
+    return Scratch(*(zeros(dim) for _ in Scratch._fields))
 
 
 @helper

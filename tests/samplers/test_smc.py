@@ -28,7 +28,8 @@ from samplers.pointer import pointer
 from samplers.population import Population, Settings
 from samplers.scale import Scale, dense_scale, diagonal_scale
 from samplers.smc import SMCRun
-from samplers.smc_loop import Particles, scratch_for
+from samplers.smc_loop import Particles
+from samplers.tempering import scratch_for
 from targets.kernel import FASTMATH, aligned, zeros
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
