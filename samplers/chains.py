@@ -1,8 +1,6 @@
 """The driver: several chains of one kind, advanced round by round through warm-up and beyond."""
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -11,10 +9,11 @@ import numpy as np
 from samplers.chain import Stats, Values, no_stats, tallies
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError, place
-from samplers.rounds import CALL_EVALUATIONS, CALL_NANOSECONDS, nominal_nanoseconds
+from samplers.rounds import most_evaluations
 from samplers.scale import Scale, diagonal_scale
 from samplers.transition import Seen, Segment, Starts, Transition, Tuning
 from samplers.warmup import complaint, first_scale, pool_steps
+from samplers.workers import Workers
 from targets.kernel import aligned, empty
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
@@ -36,7 +35,6 @@ class ChainsRun:
     """
 
     pace = 0.0
-    _pool: ThreadPoolExecutor | None = None
 
     def __init__(
         self,
@@ -51,7 +49,7 @@ class ChainsRun:
         initial.check(num_chains * transition.points(target), target.dim)
         self.transition = transition
         self.target = target
-        self.threads = min(threads, num_chains)
+        self.workers = Workers(min(threads, num_chains))
         self.status = Status.RUNNING
         self.reason = ""
         self.phase = Phase.WARMUP
@@ -115,12 +113,11 @@ class ChainsRun:
 
     def _most(self) -> int:
         """Iterations that a round may have, each chain's in one compiled call."""
-        nanoseconds = max(nominal_nanoseconds(self.target), self.pace)
-        evaluations = min(CALL_EVALUATIONS / len(self.chains), CALL_NANOSECONDS / nanoseconds)
+        evaluations = most_evaluations(self.target, self.pace, len(self.chains))
         return max(1, int(evaluations / self.transition.cost(self.target, self.counters, self.tuning)))
 
     def _run_to(self, end: int, adapting: bool) -> None:
-        self._each_chain(partial(self._run_chain, begin=self.done, end=end, adapting=adapting))
+        self.workers.each(len(self.chains), partial(self._run_chain, begin=self.done, end=end, adapting=adapting))
         self.done = end
         self._count()
 
@@ -129,23 +126,6 @@ class ChainsRun:
         self.transition.advance(
             Segment(self.target, self.rngs[c], self.chains[c], tally, self.tuning, draws, stats, adapting)
         )
-
-    def _each_chain(self, work: Callable[[int], None]) -> None:
-        chains = range(len(self.chains))
-        if self.threads == 1:
-            for c in chains:
-                work(c)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, "chains")
-        futures = [self._pool.submit(work, c) for c in chains]
-        try:
-            for future in futures:
-                future.result()
-        finally:  # after an exception or an interrupt nothing goes on behind the caller's back
-            for future in futures:
-                future.cancel()
-            wait(futures)
 
     def _learn(self) -> None:
         lesson, self.lessons = self.lessons[0], self.lessons[1:]
@@ -222,8 +202,7 @@ class ChainsRun:
 
     def __getstate__(self) -> dict[str, Any]:
         filled = self.values[:, : self.done].copy(), self.stats[:, : self.done].copy()
-        own = {key: value for key, value in self.__dict__.items() if key != "_pool"}
-        return {**own, "values": (self.values.shape, filled[0]), "stats": (self.stats.shape, filled[1])}
+        return {**self.__dict__, "values": (self.values.shape, filled[0]), "stats": (self.stats.shape, filled[1])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         values, stats = state.pop("values"), state.pop("stats")

@@ -8,7 +8,7 @@ import numpy as np
 from samplers.chain import Tally
 from samplers.gradient_free import GradientFree, usual_thin
 from samplers.initial import evaluate
-from samplers.method import MCMC
+from samplers.method import MCMC, check_thin
 from samplers.scale import Scale
 from samplers.schedule import Lesson, last_lesson
 from samplers.stretches import Ensemble, ensemble_at, stretches
@@ -128,5 +128,5 @@ def ensemble(
     require(
         1.0 < stretch < math.inf, f"ensemble: stretch={stretch:g} is not accepted; it takes a finite number above 1"
     )
-    require(thin is None or thin >= 1, f"ensemble: thin={thin} is not accepted; it takes 1 or more, or none")
+    check_thin("ensemble", thin)
     return MCMC("ensemble", Stretch(num_walkers, stretch, thin), num_chains, num_warmup)

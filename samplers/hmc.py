@@ -8,7 +8,7 @@ import numpy as np
 from samplers import leapfrog
 from samplers.chain import Chain, Tally, Values
 from samplers.initial import evaluate, single_chains
-from samplers.method import MCMC
+from samplers.method import MCMC, check_thin
 from samplers.metric import adapt, quarter_period, standard_deviations
 from samplers.pointer import pointer
 from samplers.scale import Scale
@@ -152,7 +152,7 @@ def hmc(
     )
     require(0.0 <= jitter <= 1.0, f"hmc: jitter={jitter:g} is not accepted; it lies between 0 and 1")
     require(max_leapfrogs >= 1, f"hmc: max_leapfrogs={max_leapfrogs} is not accepted; it takes 1 or more")
-    require(thin >= 1, f"hmc: thin={thin} is not accepted; it takes 1 or more")
+    check_thin("hmc", thin)
     return MCMC("hmc", HMC(target_accept, path, jitter, max_leapfrogs, thin), num_chains, num_warmup)
 
 
@@ -166,5 +166,5 @@ def mala(
     require(
         0.0 < target_accept < 1.0, f"mala: target_accept={target_accept:g} is not accepted; it lies between 0 and 1"
     )
-    require(thin is None or thin >= 1, f"mala: thin={thin} is not accepted; it takes 1 or more, or none")
+    check_thin("mala", thin)
     return MCMC("mala", HMC(target_accept, None, 0.75, 1, thin), num_chains, num_warmup)

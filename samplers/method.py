@@ -15,10 +15,17 @@ from targets.target import Target
 SHORTEST_WARMUP = 20
 LONGEST_WARMUP = 10_000_000  # all of it is kept: no machine has the memory for more
 MOST_CHAINS = 10_000
+MOST_THIN = 10_000  # one compiled call makes all proposals of a kept state, and nothing interrupts it
 
 
 class SamplerRun(Run, Protocol):
-    """A run of chains, which also says how many draws each has and what warm-up drew."""
+    """A run of chains, which also says how many draws each has and what warm-up drew.
+
+    Attributes:
+        pace: nanoseconds an evaluation takes, where the caller has measured it; see `samplers.chains.ChainsRun`.
+    """
+
+    pace: float
 
     @property
     def done(self) -> int: ...  # draws a chain, of this phase
@@ -52,6 +59,16 @@ def check_chains(name: str, num_chains: int) -> None:
         1 <= num_chains <= MOST_CHAINS,
         f"{name}: num_chains={num_chains} is not accepted; it takes 1 or more, to {MOST_CHAINS}",
     )
+
+
+def check_thin(name: str, thin: int | None) -> None:
+    """Refuse a number of proposals a kept state, or trajectories, with which a compiled call takes too long.
+
+    Raises:
+        UsageError: it is not between 1 and `MOST_THIN`.
+    """
+    accepted = thin is None or 1 <= thin <= MOST_THIN
+    require(accepted, f"{name}: thin={thin} is not accepted; it takes 1 or more, to {MOST_THIN}, or none")
 
 
 @dataclass(frozen=True)

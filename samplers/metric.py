@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from samplers.chain import Values
+from samplers.geometric_mean import geometric_mean
 from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from samplers.transition import Tuning
 from targets.kernel import Matrix, Vector
@@ -144,7 +145,7 @@ def draw_gradient_low_rank(values: Values, gradients: Values, before: Scale, wei
     sd = diagonal.diagonal
     x, g = _standardised(values / sd), _standardised(gradients * sd)
     basis = _basis(x, g)
-    variances, directions = np.linalg.eigh(_geometric_mean(_second(x @ basis), _second(g @ basis)))
+    variances, directions = np.linalg.eigh(geometric_mean(_second(x @ basis), _second(g @ basis)))
     far = np.abs(np.log(variances)) > np.log(CUTOFF)
     return low_rank_scale(sd, (basis @ directions[:, far]).T, variances[far])
 
@@ -170,15 +171,6 @@ def _basis(x: Matrix, g: Matrix) -> Matrix:
 def _second(points: Matrix) -> Matrix:
     """(k, k) second moments of points (n, k), with one point more in every direction, at distance one."""
     return np.asarray((points.T @ points + np.eye(points.shape[1])) / (len(points) + 1.0))
-
-
-def _geometric_mean(draws: Matrix, gradients: Matrix) -> Matrix:
-    """The S with S gradients S = draws: it maps the gradients' covariance to the draws' (k, k)."""
-    sizes, vectors = np.linalg.eigh(gradients)
-    root = (vectors * np.sqrt(sizes)) @ vectors.T
-    inverse = (vectors / np.sqrt(sizes)) @ vectors.T
-    sizes, vectors = np.linalg.eigh(root @ draws @ root)
-    return np.asarray(inverse @ ((vectors * np.sqrt(np.maximum(sizes, 0.0))) @ vectors.T) @ inverse)
 
 
 def quarter_period(values: Values, scale: Scale) -> float:

@@ -11,9 +11,9 @@ from samplers.method import MCMC
 from samplers.pointer import pointer
 from samplers.scale import diagonal_scale
 from samplers.schedule import Lesson, last_lesson
-from samplers.tempered_ladder import REFERENCE_BARRIER, between, first_ladder, fitted, improved, log_ratios, pooled
+from samplers.tempered_ladder import REFERENCE_BARRIER, between, first_ladder, fitted, improved, log_normaliser, pooled
 from samplers.tempered_replicas import COUNTED, FROZEN, TRIPS, Replicas, forget, freeze, move_to, replicas_at
-from samplers.tempering import Reference
+from samplers.tempering import Reference, scratch_for
 from samplers.transition import Plain, Seen, Segment, Starts, Tuning
 from targets.kernel import Vector, aligned, compiled
 from targets.options import require
@@ -90,7 +90,7 @@ class ParallelTempering(Plain):
             pointer(target.log_density_and_gradient),
             *head,
             tuning.own["ladder"],
-            tempered_scan.scratch_for(target.dim),
+            scratch_for(target.dim),
             draws,
             stats,
             self.target_accept if segment.adapting else 0.0,
@@ -124,8 +124,7 @@ class ParallelTempering(Plain):
         - `round_trips`: of all systems since warm-up, from the reference to the target and back; `round_trip_rate`: a
           scan and system.
         - `levels`: in use; `barrier`: the sum of the rejection rates of swaps between neighbours.
-        - `log_normaliser`: mean over systems of the sum along the ladder of Bennett's estimates; its standard error
-          from the spread between systems, NaN for a single one.
+        - `log_normaliser` and `log_normaliser_error`: see `samplers.tempered_ladder.log_normaliser`.
         """
         ladder = tuning.own["ladder"]
         pairs = len(ladder.betas) - 1
@@ -134,19 +133,15 @@ class ParallelTempering(Plain):
             return {}
         trips = float(sum(system.counts[TRIPS] for system in chains))
         rejections = np.sum([system.rejections[:pairs] for system in chains], axis=0) / scans
-        logs = [
-            np.sum(log_ratios(system.forwards[:pairs], system.backwards[:pairs], ladder.shifts[:-1]))
-            for system in chains
-        ]
-        many = len(logs) > 1 and bool(np.all(np.isfinite(logs)))
+        value, error = log_normaliser(chains, ladder)
         return {
             "round_trips": trips,
             "round_trip_rate": trips / scans,
             "levels": float(pairs + 1),
             "barrier": float(np.sum(rejections)),
             "swap_accept_min": 1.0 - float(np.max(rejections)),
-            "log_normaliser": float(np.mean(logs)),
-            "log_normaliser_error": float(np.std(logs, ddof=1) / math.sqrt(len(logs))) if many else math.nan,
+            "log_normaliser": value,
+            "log_normaliser_error": error,
         }
 
 

@@ -5,17 +5,17 @@ Del Moral, Doucet & Jasra 2006, with temperatures (Jasra et al. 2011), moves and
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from samplers import smc_loop
-from samplers.leapfrog import mean_slowdown
+from samplers.leapfrog import STEP_JITTER, mean_slowdown
+from samplers.mixture import Mixture
 from samplers.pointer import pointer
-from samplers.rounds import CALL_EVALUATIONS, CALL_NANOSECONDS, nominal_nanoseconds
-from samplers.smc_weights import log_weights, metric, next_temperature, systematic, widest
-from samplers.tempering import Reference
+from samplers.smc_loop import Particles
+from samplers.smc_weights import genealogical_variance, log_weights, metric, next_temperature, systematic, widest
+from samplers.tempering import scratch_for
 from targets.kernel import Matrix, Vector, aligned, zeros
 from targets.target import Target
 
@@ -46,22 +46,30 @@ class Population:
     """Particles, weighted, resampled and moved until they are the target's; `advance` does one compiled call.
 
     Attributes:
-        points: (n, dim).
+        particles: where they are.
         beta: 0 at the reference, 1 at the target.
         temperatures: how many values beta took after 0.
         log_normaliser: estimate of log(normaliser at beta); exp of it is unbiased but for the adaptation, O(1/n).
         finished: whether the last moves at beta = 1 were made.
         reason: why it cannot go on, or ''.
         evaluations, proposals, acceptance: counts, and the sum of acceptance probabilities.
+        variance: relative variance of exp(log_normaliser), once it is finished; see `genealogical_variance`.
+        remembered: the largest correlation with where they were that the moves at some temperature have left.
     """
 
     def __init__(
-        self, target: Target, rng: np.random.Generator, reference: Reference, n: int, settings: Settings
+        self,
+        target: Target,
+        rng: np.random.Generator,
+        reference: Mixture,
+        n: int,
+        settings: Settings,
+        least_sweeps: int = 1,
     ) -> None:
         self.target, self.rng, self.reference, self.settings = target, rng, reference, settings
-        self.points = reference.sample(rng, n)
-        self.gradients, self.densities = zeros(n, target.dim), zeros(n)
-        self.references = aligned(reference.log_density(self.points))
+        self.least_sweeps = least_sweeps
+        points = reference.sample(rng, n)
+        self.particles = Particles(points, zeros(n, target.dim), zeros(n), aligned(reference.log_density(points)))
         self.beta = 0.0
         self.temperatures = 0
         self.log_normaliser = 0.0
@@ -71,38 +79,39 @@ class Population:
         self.acceptance = 0.0
         self.log_step = math.log(FIRST_STEP * target.dim**-0.25)
         self.eves = np.arange(n)
+        self.acceptances = zeros(n)
+        self.variance = self.remembered = 0.0
         self.next = 0  # particle to be evaluated or moved
-        self._scratch()
 
-    def _scratch(self) -> None:
-        self.scratch = [zeros(self.target.dim) for _ in range(3)]
+    def __len__(self) -> int:
+        return len(self.particles.points)
 
-    def advance(self) -> None:
-        """Evaluate or move some particles; where all are, go on to the next sweep or temperature."""
+    def advance(self, evaluations: float) -> None:
+        """Evaluate or move some particles, at about so many evaluations; then, where all are, go on.
+
+        What becomes of the particles does not depend on how many are taken at a time.
+        """
         if self.beta == 0.0:
-            self._evaluate()
+            self._evaluate(evaluations)
         else:
-            self._move()
+            self._move(evaluations)
 
-    def _most(self, cost: float) -> int:
-        """Particles that one call may take, at so many evaluations each."""
-        return max(1, int(min(CALL_EVALUATIONS, CALL_NANOSECONDS / nominal_nanoseconds(self.target)) / cost))
-
-    def _evaluate(self) -> None:
-        last = min(len(self.points), self.next + self._most(1.0))
+    def _evaluate(self, evaluations: float) -> None:
+        last = min(len(self), self.next + max(1, int(evaluations)))
         smc_loop.evaluate(
             *(pointer(self.target.log_density_and_gradient), self.target.data),
-            *(self.points, self.gradients, self.densities, self.next, last, *self.scratch[:2]),
+            *(self.particles, self.next, last, scratch_for(self.target.dim)),
         )
         self.evaluations += last - self.next
         self.next = last
-        if last == len(self.points):
+        if last == len(self):
             self._temper()
 
     def _temper(self) -> None:
         """Go to the next temperature: weigh, learn the metric, resample."""
-        n = len(self.points)
-        ratios = np.where(np.isfinite(self.densities), self.densities - self.references, -np.inf)
+        n, densities = len(self), self.particles.densities
+        with np.errstate(invalid="ignore"):
+            ratios = np.where(np.isfinite(densities), densities - self.particles.references, -np.inf)
         if not np.any(ratios > -np.inf):
             self.reason = f"no finite log density at {n} points drawn from the reference"
             return
@@ -123,8 +132,7 @@ class Population:
         order = np.argsort(along, kind="stable")
         ancestors = order[systematic(weights[order], n, self.rng.random())]
         self.eves = self.eves[ancestors]
-        self.points, self.gradients = aligned(self.points[ancestors]), aligned(self.gradients[ancestors])
-        self.densities, self.references = aligned(self.densities[ancestors]), aligned(self.references[ancestors])
+        self.particles = self.particles.picked(ancestors)
         self.origin = self._traced()
         self.memory = np.ones(self.origin.shape[1])
         self.sweeps = 0
@@ -136,54 +144,49 @@ class Population:
         The dense metric is that of a Gaussian of any shape, and the path a quarter of its period. The diagonal one
         leaves wider directions, and the path becomes that of the widest.
         """
-        reference = self.reference
+        points, gradients = self.particles.points, self.particles.gradients
         with np.errstate(over="ignore", invalid="ignore"):
-            slopes = self.beta * self.gradients
-        slopes -= (1.0 - self.beta) * (self.points - reference.centre) / reference.sd**2
-        self.diagonal, self.factor = metric(self.points, slopes, weights, self.settings.dense)
-        self.matrix = reference.matrix
-        along, variance = widest(self.points, weights, self.diagonal, self.factor)
-        self.path = QUARTER * (1.0 if self.factor.size else max(1.0, math.sqrt(variance)))
+            slopes = self.beta * gradients + (1.0 - self.beta) * self.reference.slopes(points)
+        self.scale = metric(points, slopes, weights, self.settings.dense)
+        along, variance = widest(points, weights, self.scale)
+        self.path = QUARTER * (1.0 if self.scale.is_dense else max(1.0, math.sqrt(variance)))
         return along
 
     def _traced(self) -> Matrix:
         """(n, dim + 1): coordinates and log density under the target, what particles are to forget."""
-        return np.column_stack([self.points, self.densities])
+        return np.column_stack([self.particles.points, self.particles.densities])
 
     def _begin_sweep(self) -> None:
         self.next = 0
-        self.block_acceptance = self.sweep_acceptance = 0.0
+        self.sweep_acceptance = 0.0
 
-    def _move(self) -> None:
-        n, step = len(self.points), math.exp(self.log_step)
+    def _move(self, evaluations: float) -> None:
+        n, step = len(self), math.exp(self.log_step)
         ends = self._block_ends()
         end = next(e for e in ends if e > self.next)
         most = self.settings.max_leapfrogs
-        cost = min(max(self.path / step * mean_slowdown(smc_loop.STEP_JITTER), 1.0), float(most))
-        last = min(end, self.next + self._most(cost))
-        evaluations, acceptance = smc_loop.move(
+        cost = min(max(self.path / step * mean_slowdown(STEP_JITTER), 1.0), float(most))
+        last = min(end, self.next + max(1, int(evaluations / cost)))
+        self.evaluations += smc_loop.move(
             *(pointer(self.target.log_density_and_gradient), self.target.data, self.rng),
-            *(self.points, self.gradients, self.densities, self.references, self.next, last, self.beta),
-            *(self.matrix, self.reference.log_height, self.diagonal, self.factor, self.factor.size > 0),
-            *(step, self.path, most, *self.scratch),
+            *(self.particles, self.next, last, self.beta, self.reference, self.scale, step, self.path, most),
+            *(self.acceptances, scratch_for(self.target.dim)),
         )
-        self.evaluations += evaluations
-        self.proposals += last - self.next
-        self.acceptance += acceptance
-        self.block_acceptance += acceptance
         self.next = last
         if last == end:
             begin = max((e for e in ends if e < end), default=0)
-            self.log_step += GAIN * (self.block_acceptance / (end - begin) - self.settings.target_accept)
-            self.sweep_acceptance += self.block_acceptance / n
-            self.block_acceptance = 0.0
+            accepted = float(np.sum(self.acceptances[begin:end]))
+            self.proposals += end - begin
+            self.acceptance += accepted
+            self.log_step += GAIN * (accepted / (end - begin) - self.settings.target_accept)
+            self.sweep_acceptance += accepted / n
             if not math.exp(self.log_step) > SMALLEST_STEP:
                 self.reason = f"the step size fell to {math.exp(self.log_step):.1e} at beta = {self.beta:.3g}"
             elif last == n:
                 self._end_sweep()
 
     def _block_ends(self) -> list[int]:
-        n = len(self.points)
+        n = len(self)
         return sorted({round(n * (k + 1) / BLOCKS) for k in range(BLOCKS)} - {0})
 
     def _end_sweep(self) -> None:
@@ -192,25 +195,25 @@ class Population:
             self._begin_sweep()
             return
         self.sweeps += 1
-        bound = REMEMBERED + 2.0 / math.sqrt(len(self.points))
+        bound = REMEMBERED + 2.0 / math.sqrt(len(self))
         memory = correlations(self.origin, self._traced())
         open_ones = (memory > bound) & (memory < STALLED * self.memory)
         self.memory = memory
-        if np.any(open_ones) and self.sweeps < self.settings.max_moves:
+        least = self.least_sweeps if self.beta == 1.0 else 1
+        if self.sweeps < least or (np.any(open_ones) and self.sweeps < self.settings.max_moves):
             self._begin_sweep()
-        elif self.beta == 1.0:
-            self.finished = True
-            self.points = self.points[families(self.eves, self.rng)]
-            del self.origin, self.gradients, self.densities, self.references
+            return
+        self.remembered = max(self.remembered, float(np.nanmax(memory, initial=0.0)))
+        if self.beta == 1.0:
+            self._finish()
         else:
             self._temper()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "scratch"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._scratch()
+    def _finish(self) -> None:
+        self.finished = True
+        self.variance = genealogical_variance(self.eves)
+        self.particles = self.particles.picked(families(self.eves, self.rng))
+        del self.origin
 
 
 def correlations(before: Matrix, after: Matrix) -> Vector:
@@ -228,15 +231,3 @@ def families(eves: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArr
     Resampling leaves them in the order of their places, in which parts of a population would look like other targets.
     """
     return np.lexsort((rng.random(len(eves)), rng.permutation(len(eves))[eves]))
-
-
-def pooled(populations: list[Population], wider: float) -> Reference:
-    """A reference about the particles of all populations, `wider` times as wide.
-
-    All count alike, whatever their estimates of the normaliser: it is to cover what any of them found.
-    """
-    points = np.concatenate([population.points for population in populations])
-    before = populations[0].reference
-    centre = points.mean(axis=0)
-    sd = np.maximum(points.std(axis=0), SMALLEST_STEP * before.sd)
-    return Reference(centre, wider * sd)

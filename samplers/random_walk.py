@@ -9,7 +9,7 @@ from samplers.adaptive_walk import AdaptiveWalk, best_acceptance
 from samplers.chain import Chain, Tally
 from samplers.gradient_free import GradientFree, usual_thin
 from samplers.initial import single_chains
-from samplers.method import MCMC
+from samplers.method import MCMC, check_thin
 from samplers.metric import adapt, covariance_factor, standard_deviations
 from samplers.metropolis import walk
 from samplers.transition import Seen, Segment, Starts, Transition, Tuning
@@ -69,7 +69,7 @@ def random_walk(
         adaptation in ADAPTATIONS,
         f"random_walk: adaptation={adaptation!r} is not accepted; it takes {', '.join(ADAPTATIONS)}",
     )
-    require(thin is None or thin >= 1, f"random_walk: thin={thin} is not accepted; it takes 1 or more, or none")
+    check_thin("random_walk", thin)
     chain: Transition = RandomWalk(thin, adaptation == "dense_windows")
     if adaptation in ("haario", "ram"):
         chain = AdaptiveWalk(adaptation == "ram", thin, chain)

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import difflib
+import math
 import operator
 import os
 import time
@@ -14,7 +15,6 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from samplers.chains import ChainsRun
 from samplers.draws import Draws
 from samplers.initial import Initial
 from samplers.method import SamplerRun
@@ -158,9 +158,8 @@ def sample(
 
 
 def _pace(run: SamplerRun, seconds: float, evaluations: int) -> None:
-    """Tell chains what an evaluation takes, so that an interrupt does not wait for a long round."""
-    if isinstance(run, ChainsRun):
-        run.pace = 1e9 * seconds / max(1, evaluations)
+    """Tell a run what an evaluation takes, so that an interrupt does not wait long; if unknown, a call makes one."""
+    run.pace = 1e9 * seconds / evaluations if evaluations else math.inf
 
 
 def _whole(value: object) -> bool:

@@ -1,10 +1,7 @@
 """Adaptive tempered sequential Monte Carlo: passes of populations, each with twice the particles of the last.
 
-Combining them. The estimate Z of a population with N particles is unbiased, and so is Z times its mean of any f for the
-unnormalised integral of f (Del Moral 2004). Hence the passes of a chain combine with weights N Z: the ratio of unbiased
-sums, whose bias is of order one over all particles of the chain. Draws of equal weight come by resampling once, when a
-pass ends. Between chains weights are equal: R-hat compares them, and what bias a chain has left is of that order too.
-Passes are independent given the reference, which is learned from the one before; estimates stay unbiased given it.
+Passes are independent given the reference, which is learned from the one before; estimates stay unbiased given it. How
+they combine is in `samplers.smc_passes`, how references are learned in `samplers.smc_reference`.
 """
 
 import math
@@ -14,15 +11,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samplers import smc_loop
-from samplers.chain import Values
 from samplers.draws import Draws
 from samplers.initial import Initial, StartError
 from samplers.method import check_chains
+from samplers.mixture import Mixture, mixture
 from samplers.pointer import pointer
-from samplers.population import Population, Settings, pooled
-from samplers.smc_weights import largest_change, systematic
-from samplers.tempering import Reference
-from targets.kernel import Vector, empty
+from samplers.population import Population, Settings
+from samplers.rounds import most_evaluations
+from samplers.smc_passes import Pass, ancestors, combined, log_normaliser
+from samplers.smc_reference import WIDER, learned
+from samplers.smc_weights import largest_change
+from samplers.workers import Workers
+from targets.kernel import empty
 from targets.options import require, spec
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
@@ -30,35 +30,24 @@ from targets.target import Target
 GROWTH = 2
 FEWEST = 20  # particles
 MOST_PARTICLES = 10_000_000
-PILOT = 10  # times fewer particles in the pilot, which finds the reference for the first pass
+PILOTS = (0.1, 0.2)  # of the particles of the first pass, in the pilots, which find the reference for it
 LEAST_PILOT = 100
-WIDER = 1.5  # the reference over the particles that it was learned from, in sd
+EXPLORING = 10  # least moves of a pilot's particles at the target: they are few, and look for what there is
 STARTS = 100  # starting points that a target of its own way to start is centred by
-
-
-@dataclass
-class Pass:
-    """What is kept of a finished pass of n particles a population.
-
-    Attributes:
-        points: (chains, n, dim).
-        log_normalisers: (chains,).
-        temperatures: mean number over populations.
-        accept: mean acceptance of its moves.
-    """
-
-    points: Values
-    log_normalisers: Vector
-    temperatures: float
-    accept: float
 
 
 class SMCRun:
     """Passes of tempered SMC on one target. See `targets.protocols.Run`.
 
-    Warm-up is the pilot, which only finds a reference, and the first pass; the approximation is that of all finished
-    passes and changes where one ends.
+    Warm-up are the pilots, which only find a reference, and the first pass; the approximation is that of all finished
+    passes and changes where one ends. A round advances every population that is not finished by one compiled call, in
+    `threads` threads; each has its own random numbers, so that results do not depend on these.
+
+    Attributes:
+        pace: as that of `samplers.chains.ChainsRun`.
     """
+
+    pace = 0.0
 
     def __init__(
         self,
@@ -69,6 +58,7 @@ class SMCRun:
         scale: float,
         settings: Settings,
         initial: Initial,
+        threads: int = 1,
     ) -> None:
         initial.check(num_chains, target.dim)
         self.target = target
@@ -77,6 +67,7 @@ class SMCRun:
         self.status = Status.RUNNING
         self.reason = ""
         self.phase = Phase.WARMUP
+        self.workers = Workers(min(threads, num_chains))
         self.spent = 0  # evaluations of populations that are gone
         *children, own = np.random.SeedSequence(seed).spawn(num_chains + 1)
         self.rngs = [np.random.default_rng(child) for child in children]
@@ -89,11 +80,17 @@ class SMCRun:
         except StartError as error:
             self.status, self.reason = Status.FAILED, str(error)
             return
-        self.piloting = True
-        self._begin(reference, max(LEAST_PILOT, particles // PILOT))
+        self.pilots = [max(LEAST_PILOT, round(particles * share)) for share in PILOTS]
+        self._begin(reference)
 
-    def _begin(self, reference: Reference, particles: int) -> None:
-        self.populations = [Population(self.target, rng, reference, particles, self.settings) for rng in self.rngs]
+    def _begin(self, reference: Mixture) -> None:
+        """The next pilot or pass."""
+        particles, sweeps = self.particles * GROWTH ** len(self.passes), 1
+        if self.pilots:
+            particles, sweeps = self.pilots[0], EXPLORING
+        self.populations = [
+            Population(self.target, rng, reference, particles, self.settings, sweeps) for rng in self.rngs
+        ]
 
     @property
     def done(self) -> int:
@@ -112,34 +109,39 @@ class SMCRun:
             self._round()
 
     def _round(self) -> None:
-        """One call of the first population that is not finished; populations go one after the other."""
+        """One compiled call of each population that is not finished."""
+        open_ones = [population for population in self.populations if not population.finished]
+        evaluations = most_evaluations(self.target, self.pace, len(self.populations))
+        self.workers.each(len(open_ones), lambda k: open_ones[k].advance(evaluations))
         for c, population in enumerate(self.populations):
-            if not population.finished:
-                population.advance()
-                if population.reason:
-                    self.status, self.reason = Status.FAILED, f"population {c}: {population.reason}"
-                break
+            if population.reason:
+                self.status, self.reason = Status.FAILED, f"population {c}: {population.reason}"
+                return
         if all(population.finished for population in self.populations):
             self._end_pass()
 
     def _end_pass(self) -> None:
-        if not self.piloting:
+        self.spent = self.work.total
+        if self.pilots:
+            del self.pilots[0]
+        else:
             self._keep()
             self.phase = Phase.RUN
-        particles = GROWTH * len(self.populations[0].points) if self.passes else self.particles
-        reference = pooled(self.populations, WIDER)
-        self.spent = self.work.total
-        self.piloting = False
-        self._begin(reference, particles)
+        particles = [population.particles for population in self.populations]
+        reference, evaluations = learned(self.target, particles)
+        self.spent += evaluations
+        self._begin(reference)
 
     def _keep(self) -> None:
         each = self.populations
         self.passes.append(
             Pass(
-                np.stack([population.points for population in each]),
+                np.stack([population.particles.points for population in each]),
                 np.array([population.log_normaliser for population in each]),
+                np.array([population.variance for population in each]),
                 float(np.mean([population.temperatures for population in each])),
                 sum(population.acceptance for population in each) / sum(population.proposals for population in each),
+                max(population.remembered for population in each),
             )
         )
         self.draws = combined(self.passes, self.own)
@@ -156,9 +158,16 @@ class SMCRun:
         return None
 
     def diagnostics(self) -> dict[str, float]:
-        """Log normaliser with its standard error, and of the last pass mean temperatures and acceptance; R-hat and ESS.
+        """What `Draws.diagnostics` says, where R-hat compares populations, and what only populations know.
 
-        R-hat compares populations, and draws lie in their ancestors' order, so that ESS sees shared ancestors too.
+        Draws lie in their ancestors' order, so that the ESS sees shared ancestors too.
+
+        - `log_normaliser`, `log_normaliser_error`: see `samplers.smc_passes.log_normaliser`.
+        - `temperatures`: of the last pass, mean over populations.
+        - `ancestors`: effective number of first particles that those of a population descend from, the fewest of the
+          last pass; below a hundred or so its errors are not to be trusted.
+        - `remembered`: the largest correlation that moves at some temperature of the last pass left with where
+          particles were. It is large where they stick, and also where modes lie apart and all is well.
         """
         draws = self.approximation()
         if draws is None:
@@ -168,11 +177,13 @@ class SMCRun:
             "log_normaliser": value,
             "log_normaliser_error": error,
             "temperatures": self.passes[-1].temperatures,
+            "ancestors": ancestors(self.passes[-1]),
+            "remembered": self.passes[-1].remembered,
         }
 
 
-def first_reference(target: Target, scale: float, initial: Initial, rng: np.random.Generator) -> Reference:
-    """What the pilot starts from: around zero, or the mean of the starting points, wide.
+def first_reference(target: Target, scale: float, initial: Initial, rng: np.random.Generator) -> Mixture:
+    """What the first pilot starts from: around zero, or the mean of the starting points, wide.
 
     A metric that is given sets the width to `WIDER` times its standard deviations; particles are never placed at the
     positions given, which would not be draws from a known density.
@@ -189,35 +200,8 @@ def first_reference(target: Target, scale: float, initial: Initial, rng: np.rand
     else:
         centre = np.zeros(target.dim)
     given = initial.scale()
-    return Reference(centre, np.full(target.dim, scale) if given is None else WIDER * given.deviations)
-
-
-def combined(passes: list[Pass], rng: np.random.Generator) -> Values:
-    """(chains, n, dim) draws of equal weight, n the particles of all passes; see the module for the weights."""
-    parts = []
-    for c in range(len(passes[0].points)):
-        points = np.concatenate([each.points[c] for each in passes])
-        logs = np.concatenate([np.full(each.points.shape[1], each.log_normalisers[c]) for each in passes])
-        ancestors = systematic(np.exp(logs - logs.max()), len(points), rng.random())
-        parts.append(points[ancestors] if len(passes) > 1 else points)
-    return np.stack(parts)
-
-
-def log_normaliser(passes: list[Pass]) -> tuple[float, float]:
-    """Log of the mean of the estimates, weighted by particles, and its standard error by the delta method.
-
-    The variance is that between the populations of a pass, which falls as one over particles; passes are pooled so.
-    NaN with a single population.
-    """
-    largest = max(float(np.max(each.log_normalisers)) for each in passes)
-    sizes = np.array([each.points.shape[1] for each in passes], dtype=np.float64)
-    values = np.exp(np.array([each.log_normalisers for each in passes]) - largest)  # (passes, chains)
-    mean = float(np.average(values.mean(axis=1), weights=sizes))
-    chains = values.shape[1]
-    if chains == 1:
-        return largest + math.log(mean), math.nan
-    spread = float(np.mean(sizes * values.var(axis=1, ddof=1)))  # of one particle
-    return largest + math.log(mean), math.sqrt(spread / (chains * sizes.sum())) / mean
+    sd = np.full(target.dim, scale) if given is None else WIDER * given.deviations
+    return mixture(np.ones(1), centre, sd)
 
 
 @dataclass(frozen=True)
@@ -256,7 +240,7 @@ class SMC:
         target: Target,
         seed: int,
         initial: Initial | None = None,
-        threads: int = 1,  # noqa: ARG002
+        threads: int = 1,
     ) -> SMCRun:
         """A run whose pilot is still to come.
 
@@ -265,7 +249,7 @@ class SMC:
         """
         return SMCRun(
             *(target, seed, self.num_chains, self.num_particles, self.reference_scale, self.settings),
-            initial or Initial(),
+            *(initial or Initial(), threads),
         )
 
 

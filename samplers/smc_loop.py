@@ -4,99 +4,94 @@ As in `leapfrog`, positions are x = A z with A the scale, momenta r ~ N(0, I) be
 neighbouring steps are taken as one.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import boolean, float64, int64, types, void
+import numpy.typing as npt
+from numba import float64, int64, types, void
 
 from samplers.chain import RNG, metropolis
-from samplers.leapfrog import steps_of
-from samplers.tempering import tempered, tempered_slope
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
+from samplers.leapfrog import STEP_JITTER, steps_of
+from samplers.mixture import MIXTURE, mixture_slope
+from samplers.scale import SCALE, move_along, pull_back
+from samplers.tempering import SCRATCH, tempered
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, helper, loop
 
-STEP_JITTER = 0.5  # the step of a trajectory is the given one x U(1 - STEP_JITTER, 1)
-PATH_JITTER = 0.5  # and its length the given one x U(1 - PATH_JITTER, 1 + PATH_JITTER)
+PATH_JITTER = 0.5  # the length of a trajectory is the given one x U(1 - PATH_JITTER, 1 + PATH_JITTER)
 
 
-@loop(void(KERNEL, DATA, MATRIX, MATRIX, VECTOR, int64, int64, VECTOR, VECTOR))
-def evaluate(  # type: ignore[no-untyped-def]
-    kernel, data, points, gradients, densities, first, last, position, gradient
-):
-    """Fill rows `first` to `last` of `gradients` (n, dim) and `densities` (n,) from `points` (n, dim).
+class Particles(NamedTuple):
+    """Where particles are, and what is known of the two ends of the path there.
 
-    `position` and `gradient` (dim,) are scratch. One evaluation a row.
+    Attributes:
+        points: (n, dim).
+        gradients: (n, dim) of the target.
+        densities: (n,) log densities of the target.
+        references: (n,) log densities of the reference.
     """
+
+    points: Matrix
+    gradients: Matrix
+    densities: Vector
+    references: Vector
+
+    def picked(self, ancestors: npt.NDArray[np.int64]) -> "Particles":
+        """Copies of those at the indices given."""
+        return Particles(*(aligned(part[ancestors]) for part in self))
+
+
+PARTICLES = types.NamedTuple((MATRIX, MATRIX, VECTOR, VECTOR), Particles)
+
+
+@loop(void(KERNEL, DATA, PARTICLES, int64, int64, SCRATCH))
+def evaluate(kernel, data, particles, first, last, scratch):  # type: ignore[no-untyped-def]
+    """Fill gradients and densities of the particles from `first` to `last`. One evaluation each."""
+    position, gradient = scratch.position, scratch.gradient
+    points, gradients = particles.points, particles.gradients
     dim = points.shape[1]
     for n in range(first, last):
         for i in range(dim):
             position[i] = points[n, i]
-        densities[n] = kernel(position, gradient, data)
+        particles.densities[n] = kernel(position, gradient, data)
         for i in range(dim):
             gradients[n, i] = gradient[i]
 
 
 @helper
-def kick(beta, reference, position, gradient, momentum, diagonal, factor, is_dense, step):  # type: ignore[no-untyped-def]
-    """Add to the momentum: step A' (gradient of the tempered density)."""
+def kick(beta, reference, scale, scratch, step):  # type: ignore[no-untyped-def]
+    """Add to the momentum step A' (gradient of the tempered density); returns the reference's log density."""
+    position, gradient, momentum = scratch.position, scratch.gradient, scratch.momentum
+    slope, force = scratch.slope, scratch.force
+    height = mixture_slope(reference, position, slope)
     for i in range(position.shape[0]):
-        slope = step * tempered_slope(beta, gradient[i], position[i], reference[0, i], reference[1, i])
-        if is_dense:
-            for j in range(i + 1):
-                momentum[j] += factor[i, j] * slope
-        else:
-            momentum[i] += diagonal[i] * slope
-
-
-@helper
-def drift(position, momentum, diagonal, factor, is_dense, step):  # type: ignore[no-untyped-def]
-    """Add to the position: step A momentum."""
+        slope[i] = tempered(beta, gradient[i], slope[i])
+    pull_back(scale, slope, force)
     for i in range(position.shape[0]):
-        if is_dense:
-            velocity = 0.0
-            for j in range(i + 1):
-                velocity += factor[i, j] * momentum[j]
-            position[i] += step * velocity
-        else:
-            position[i] += step * diagonal[i] * momentum[i]
+        momentum[i] += step * force[i]
+    return height
 
 
 @loop(
-    types.Tuple((int64, float64))(
-        *(KERNEL, DATA, RNG, MATRIX, MATRIX, VECTOR, VECTOR, int64, int64, float64, MATRIX, float64),
-        *(VECTOR, MATRIX, boolean, float64, float64, int64, VECTOR, VECTOR, VECTOR),
+    int64(
+        *(KERNEL, DATA, RNG, PARTICLES, int64, int64, float64, MIXTURE, SCALE, float64, float64, int64),
+        *(VECTOR, SCRATCH),
     )
 )
 def move(  # type: ignore[no-untyped-def]
-    kernel,
-    data,
-    rng,
-    points,
-    gradients,
-    densities,
-    references,
-    first,
-    last,
-    beta,
-    reference,
-    log_height,
-    diagonal,
-    factor,
-    is_dense,
-    widest,
-    path,
-    most,
-    position,
-    gradient,
-    momentum,
+    kernel, data, rng, particles, first, last, beta, reference, scale, widest, path, most, acceptances, scratch
 ):
-    """Move particles `first` to `last` by one trajectory each; returns evaluations and the sum of acceptances.
+    """Move particles `first` to `last` by one trajectory each; returns evaluations.
 
-    A particle is a row of `points` and `gradients` (n, dim), the target's, with its log densities under target and
-    reference in `densities` and `references` (n,). The reference is `Reference.matrix` and `log_height`. The scale is
-    `factor` (dim, dim), lower-triangular, if `is_dense`, else `diagonal` (dim,). The last three are scratch (dim,).
-    A trajectory stops where the density is not finite and is rejected; the way back would meet the same point.
+    The probability of acceptance of each goes to `acceptances` (n,), and is not summed here: sums would depend, by
+    rounding, on how many particles a call takes.
+    The step of a trajectory is `widest` x U(1 - STEP_JITTER, 1): where that is too wide for a narrow mode, the smaller
+    ones still move what is there. A trajectory stops where the density is not finite and is rejected; the way back
+    would meet the same point.
     """
+    position, gradient, momentum = scratch.position, scratch.gradient, scratch.momentum
+    points, gradients, densities, references = particles
     dim = points.shape[1]
     evaluations = 0
-    acceptance = 0.0
     for n in range(first, last):
         step = widest * (1.0 - STEP_JITTER * rng.random())
         steps = steps_of(path * (1.0 + PATH_JITTER * (2.0 * rng.random() - 1.0)), step, most)
@@ -108,29 +103,26 @@ def move(  # type: ignore[no-untyped-def]
             position[i] = points[n, i]
             gradient[i] = gradients[n, i]
         energy = 0.5 * kinetic - tempered(beta, densities[n], references[n])
-        kick(beta, reference, position, gradient, momentum, diagonal, factor, is_dense, 0.5 * step)
+        kick(beta, reference, scale, scratch, 0.5 * step)
         made = 0
         there = 0.0
         while made < steps and abs(there) < np.inf:
             if made > 0:
-                kick(beta, reference, position, gradient, momentum, diagonal, factor, is_dense, step)
-            drift(position, momentum, diagonal, factor, is_dense, step)
+                kick(beta, reference, scale, scratch, step)
+            move_along(scale, momentum, step, position, scratch.spare)
             there = kernel(position, gradient, data)
             made += 1
         evaluations += made
-        kick(beta, reference, position, gradient, momentum, diagonal, factor, is_dense, 0.5 * step)
+        reference_there = kick(beta, reference, scale, scratch, 0.5 * step)
         kinetic = 0.0
-        squares = 0.0
         for i in range(dim):
             kinetic += momentum[i] * momentum[i]
-            squares += reference[1, i] * (position[i] - reference[0, i]) ** 2
-        reference_there = log_height - 0.5 * squares
         probability = metropolis(energy - (0.5 * kinetic - tempered(beta, there, reference_there)))
-        acceptance += probability
+        acceptances[n] = probability
         if rng.random() < probability:
             densities[n] = there
             references[n] = reference_there
             for i in range(dim):
                 points[n, i] = position[i]
                 gradients[n, i] = gradient[i]
-    return evaluations, acceptance
+    return evaluations

@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from numba import float64
 
-from targets.kernel import VECTOR, Matrix, Vector, aligned, helper, loop, zeros
+from samplers.geometric_mean import geometric_mean
+from samplers.scale import Scale, dense_scale, diagonal_scale
+from targets.kernel import VECTOR, Matrix, Vector, helper, loop
 
 BISECTIONS = 30
 POWER_ITERATIONS = 20
 TINY = 1e-300
-SMALLEST = 1e-10  # of eigenvalues, in units of the largest
 ENOUGH = 5.0  # particles a dimension, after weighting, for a dense metric
 
 
@@ -76,33 +77,32 @@ def systematic(weights: Vector, n: int, u: float) -> npt.NDArray[np.int64]:
     return np.asarray(np.minimum(picked, np.flatnonzero(weights > 0.0)[-1]))
 
 
-def metric(points: Matrix, slopes: Matrix, weights: Vector, dense: bool) -> tuple[Vector, Matrix]:
+def metric(points: Matrix, slopes: Matrix, weights: Vector, dense: bool) -> Scale:
     """The scale that brings points and slopes (n, dim) of the log density to the same size: A A' = C # B^-1.
 
-    C and B are the weighted covariances of points and slopes, and # is the geometric mean of matrices (Bhatia 2007,
-    chapter 4). For a Gaussian it is the covariance; between modes that lie apart, it is shorter than the distance that
-    the covariance sees (the diagonal case is the metric of Seyboldt et al. 2026).
-
-    Returns (dim,) and an empty matrix; or, if `dense` and there are particles enough, the lower factor (dim, dim) too.
+    C and B are the weighted covariances of points and slopes; see `geometric_mean`. For a Gaussian it is the
+    covariance; between modes that lie apart, it is shorter than the distance that the covariance sees (the diagonal
+    case is the metric of Seyboldt et al. 2026). Dense if asked for, and if there are particles enough.
     """
     good = np.all(np.isfinite(slopes), axis=1) & (weights > 0.0)
     points, slopes, weights = points[good], slopes[good], weights[good] / np.sum(weights[good])
     points = points - weights @ points
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         guess = ((weights @ points**2) / (weights @ slopes**2)) ** 0.25
-    diagonal = aligned(np.where(np.isfinite(guess) & (guess > 0.0), guess, 1.0))
-    dim = len(diagonal)
-    if not dense or dim == 1 or 1.0 / np.sum(weights**2) < ENOUGH * dim:
-        return diagonal, zeros(0, 0)
+    sd = np.where(np.isfinite(guess) & (guess > 0.0), guess, 1.0)
+    if not dense or len(sd) == 1 or 1.0 / np.sum(weights**2) < ENOUGH * len(sd):
+        return diagonal_scale(sd)
     root = np.sqrt(weights)[:, None]
-    factor = geometric_mean_factor(root * points / diagonal, root * slopes * diagonal)
-    return diagonal, zeros(0, 0) if factor is None else aligned(diagonal[:, None] * factor)
+    z, pull = root * points / sd, root * slopes * sd
+    try:
+        return dense_scale(sd[:, None] * np.linalg.cholesky(geometric_mean(z.T @ z, pull.T @ pull)))
+    except np.linalg.LinAlgError:  # by rounding
+        return diagonal_scale(sd)
 
 
-def widest(points: Matrix, weights: Vector, diagonal: Vector, factor: Matrix) -> tuple[Vector, float]:
+def widest(points: Matrix, weights: Vector, scale: Scale) -> tuple[Vector, float]:
     """(n,) the points along the direction in which they vary most in units of the scale, and their variance there."""
-    centred = points - weights @ points
-    z = np.linalg.solve(factor, centred.T).T if factor.size else centred / diagonal
+    z = scale.solve(points - weights @ points)
     direction = z[np.argmax(weights * np.einsum("ni,ni->n", z, z))]
     along = z @ direction
     for _ in range(POWER_ITERATIONS):
@@ -114,20 +114,13 @@ def widest(points: Matrix, weights: Vector, diagonal: Vector, factor: Matrix) ->
     return along, float(weights @ along**2)
 
 
-def geometric_mean_factor(points: Matrix, slopes: Matrix) -> Matrix | None:
-    """Lower factor of C # B^-1, with C = points' points and B = slopes' slopes; None where rounding forbids it.
+def genealogical_variance(eves: npt.NDArray[np.int64]) -> float:
+    """Relative variance of the estimate of a normaliser, from who of n particles descends from whom at the start.
 
-    C # B^-1 = C^(1/2) (C^(1/2) B C^(1/2))^(-1/2) C^(1/2).
+    V = n / (n - 1) (sum_e (n_e / n)^2 - 1 / n), n_e the descendants of particle e. Lee & Whiteley (2018, theorem 1)
+    take off 1 / n for each resampling as well, which is what multinomial resampling adds to the squares; systematic
+    resampling adds no more than rounding, and without it V errs on the safe side. It is one where all descend from one.
     """
-    try:
-        half = _power(points.T @ points, 0.5)
-        return np.asarray(np.linalg.cholesky(half @ _power(half @ (slopes.T @ slopes) @ half, -0.5) @ half))
-    except np.linalg.LinAlgError:
-        return None
-
-
-def _power(matrix: Matrix, exponent: float) -> Matrix:
-    values, vectors = np.linalg.eigh(matrix)
-    if not np.all(np.isfinite(values)) or not values[-1] > 0.0:
-        raise np.linalg.LinAlgError
-    return np.asarray((vectors * np.maximum(values, SMALLEST * values[-1]) ** exponent) @ vectors.T)
+    n = len(eves)
+    shares = np.bincount(eves, minlength=n) / n
+    return (n * float(shares @ shares) - 1.0) / (n - 1.0)

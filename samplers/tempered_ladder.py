@@ -8,7 +8,19 @@ from scipy.interpolate import PchipInterpolator
 
 from samplers.chain import Values
 from samplers.metric import PRIOR, shrunk
-from samplers.tempered_replicas import FIRST, LONG, SHORT, SLOPE, SQUARED, SQUARED_SLOPE, Replicas
+from samplers.tempered_replicas import (
+    COUNTED,
+    DISTANCE,
+    FIRST,
+    LONG,
+    NOTED,
+    NOTES,
+    SHORT,
+    SLOPE,
+    SQUARED,
+    SQUARED_SLOPE,
+    Replicas,
+)
 from samplers.tempered_scan import Ladder
 from samplers.tempering import Reference
 from targets.kernel import Matrix, Vector, aligned, zeros
@@ -46,6 +58,39 @@ def log_ratios(forwards: Vector, backwards: Vector, shifts: Vector) -> Vector:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(shifts + np.log(forwards) - np.log(backwards))
+
+
+def log_normaliser(systems: list[Replicas], ladder: Ladder) -> tuple[float, float]:
+    """Sum along the ladder of Bennett's estimates from the sums of all systems, and its standard error.
+
+    To first order the estimate is the mean over scans of sum_k (f_k / F_k - b_k / B_k), with f_k and b_k Bennett's two
+    terms for pair k and F_k, B_k their means over all scans, whatever correlates pairs of neighbours and scans. The
+    error is that of the means of batches of scans, 8 to 15 a system (Geyer 1992, section 3.2), or of whole systems
+    where that is larger. NaN where neighbours do not overlap, or before there are batches.
+    """
+    pairs = len(ladder.betas) - 1
+    scans = [float(system.counts[COUNTED]) for system in systems]
+    sums = np.array([np.stack([system.forwards[:pairs], system.backwards[:pairs]]) for system in systems])
+    means = np.sum(sums, axis=0) / sum(scans)
+    value = float(np.sum(log_ratios(means[0], means[1], ladder.shifts[:-1])))
+    if not math.isfinite(value):
+        return value, math.nan
+
+    def linear(terms: Values) -> Vector:
+        shares = terms / means
+        return np.asarray(np.sum(shares[..., 0, :] - shares[..., 1, :], axis=-1))
+
+    apart = linear(sums / np.array(scans)[:, None, None])
+    squares = [np.var(apart, ddof=1) / len(systems) if len(systems) > 1 else 0.0]
+    batches, length = [], float(systems[0].counts[DISTANCE])
+    for system in systems:
+        notes = system.history[: int(system.counts[NOTED])].reshape(-1, 2, system.history.shape[1] // 2)[..., :pairs]
+        batches.append(linear(np.diff(notes, axis=0, prepend=0.0) / length))
+    found = np.concatenate(batches)
+    if len(found) < NOTES // 2:
+        return value, math.nan
+    squares.append(float(np.mean((found - np.mean(apart)) ** 2)) * length / sum(scans))
+    return value, math.sqrt(max(squares))
 
 
 def pooled(systems: list[Replicas], ladder: Ladder, counted: int) -> Counts:

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from numba import types
 
 from samplers.tempering import Reference
-from targets.kernel import MATRIX, VECTOR, Matrix, Vector, aligned, zeros
+from targets.kernel import MATRIX, VECTOR, Matrix, Vector, aligned, helper, zeros
 
-SCANS, COUNTED, TRIPS, ADAPTED, FROZEN = range(5)  # what `counts` holds
+SCANS, COUNTED, TRIPS, ADAPTED, FROZEN, NOTED, DISTANCE = range(7)  # what `counts` holds
+NOTES = 16  # rows of `history`: batches of scans, of which there are half as many or more
 NOWHERE, UPWARDS, DOWNWARDS = 0.0, 1.0, 2.0  # headings: came last from neither end, from the reference, from the target
 FIRST, SQUARED, SLOPE, SQUARED_SLOPE = range(4)  # sums a level, over positions from the centre, and over slopes
 SHORT, LONG = 0, 2  # squared jumps and leapfrogs, of the shorter half of the trajectories and of the longer
@@ -33,8 +34,10 @@ class Replicas(NamedTuple):
         lowers, uppers: (levels,) sums of `log_ratios` for that pair.
         sums: (4 levels, dim) first and second moments, of positions less the centre and of slopes, in warm-up.
         jumps: (levels, 4) see `SHORT`, in warm-up.
-        counts: (5,) scans, scans counted since warm-up last learned, round trips in them, adaptations of step sizes,
-            and whether warm-up is over.
+        history: (NOTES, 2 levels) what `forwards`, and behind them `backwards`, were after every so many scans; where
+            it is full, every other row is kept and the distance doubles.
+        counts: (7,) scans, scans counted since warm-up last learned, round trips in them, adaptations of step sizes,
+            whether warm-up is over, rows of `history` filled, and the scans between them.
     """
 
     positions: Matrix
@@ -54,10 +57,11 @@ class Replicas(NamedTuple):
     uppers: Vector
     sums: Matrix
     jumps: Matrix
+    history: Matrix
     counts: Vector
 
 
-REPLICAS = types.NamedTuple((MATRIX, MATRIX, *(VECTOR,) * 13, MATRIX, MATRIX, VECTOR), Replicas)
+REPLICAS = types.NamedTuple((MATRIX, MATRIX, *(VECTOR,) * 13, MATRIX, MATRIX, MATRIX, VECTOR), Replicas)
 COUNTS = ("rejections", "forwards", "backwards", "lowers", "uppers", "sums", "jumps")
 
 
@@ -66,7 +70,7 @@ def replicas_at(
 ) -> Replicas:
     """A system whose slots stand at positions (slots, dim), one level a slot."""
     slots, dim = positions.shape
-    return Replicas(
+    system = Replicas(
         aligned(positions),
         aligned(gradients),
         aligned(log_densities),
@@ -84,8 +88,31 @@ def replicas_at(
         uppers=zeros(slots),
         sums=zeros(4 * slots, dim),
         jumps=zeros(slots, 4),
-        counts=zeros(FROZEN + 1),
+        history=zeros(NOTES, 2 * slots),
+        counts=zeros(DISTANCE + 1),
     )
+    system.counts[DISTANCE] = 1.0
+    return system
+
+
+@helper
+def note(replicas, pairs):  # type: ignore[no-untyped-def]
+    """Note the sums of Bennett's means, if so many scans were made since the last time."""
+    counts, history = replicas.counts, replicas.history
+    if counts[COUNTED] < (counts[NOTED] + 1.0) * counts[DISTANCE]:
+        return
+    row = int(counts[NOTED])
+    behind = history.shape[1] // 2
+    for k in range(pairs):
+        history[row, k] = replicas.forwards[k]
+        history[row, behind + k] = replicas.backwards[k]
+    counts[NOTED] += 1.0
+    if row + 1 == history.shape[0]:
+        for kept in range(history.shape[0] // 2):
+            for k in range(history.shape[1]):
+                history[kept, k] = history[2 * kept + 1, k]
+        counts[NOTED] = history.shape[0] // 2
+        counts[DISTANCE] *= 2.0
 
 
 def forget(system: Replicas) -> None:
@@ -93,7 +120,8 @@ def forget(system: Replicas) -> None:
     for name in COUNTS:
         getattr(system, name)[...] = 0.0
     system.headings[:] = NOWHERE
-    system.counts[COUNTED] = system.counts[TRIPS] = 0.0
+    system.counts[COUNTED] = system.counts[TRIPS] = system.counts[NOTED] = 0.0
+    system.counts[DISTANCE] = 1.0
 
 
 def freeze(system: Replicas, top: int, log_step: float) -> None:

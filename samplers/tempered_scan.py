@@ -29,9 +29,10 @@ from samplers.tempered_replicas import (
     SQUARED_SLOPE,
     TRIPS,
     UPWARDS,
+    note,
 )
-from samplers.tempering import bennett, log_reference, tempered, tempered_slope
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, helper, loop, zeros
+from samplers.tempering import SCRATCH, bennett, log_reference, tempered, tempered_slope
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, helper, loop
 
 
 class Ladder(NamedTuple):
@@ -54,24 +55,7 @@ class Ladder(NamedTuple):
     height: Vector
 
 
-class Scratch(NamedTuple):
-    """(dim,) each; nothing in them outlives a trajectory."""
-
-    position: Vector
-    gradient: Vector
-    momentum: Vector
-    slope: Vector
-    force: Vector
-    spare: Vector
-
-
 LADDER = types.NamedTuple((VECTOR, MATRIX, VECTOR, VECTOR, MATRIX, VECTOR), Ladder)
-SCRATCH = types.NamedUniTuple(VECTOR, len(Scratch._fields), Scratch)
-
-
-def scratch_for(dim: int) -> Scratch:
-    """Vectors for one call."""
-    return Scratch(*(zeros(dim) for _ in Scratch._fields))
 
 
 @helper
@@ -276,6 +260,7 @@ def advance(  # type: ignore[no-untyped-def]
         swap(rng, replicas, betas)
         counts[SCANS] += 1.0
         counts[COUNTED] += 1.0
+        note(replicas, top)
         counts[TRIPS] += follow(slots, replicas.headings, top)
         slot = int(slots[top])
         stats[row].lp = replicas.log_densities[slot]

@@ -6,13 +6,31 @@ as a matrix, see `Reference.matrix`, and put the two parts together with the hel
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from numba import types
 
-from targets.kernel import Matrix, Vector, aligned, helper
+from targets.kernel import VECTOR, Matrix, Vector, aligned, helper, zeros
 
-TINY = 1e-16  # nearest to an end of (0, 1)
+
+class Scratch(NamedTuple):
+    """(dim,) each; nothing in them outlives a trajectory."""
+
+    position: Vector
+    gradient: Vector
+    momentum: Vector
+    slope: Vector
+    force: Vector
+    spare: Vector
+
+
+SCRATCH = types.NamedUniTuple(VECTOR, len(Scratch._fields), Scratch)
+
+
+def scratch_for(dim: int) -> Scratch:
+    """Vectors for one thread."""
+    return Scratch(*(zeros(dim) for _ in Scratch._fields))
 
 
 @helper
@@ -70,16 +88,6 @@ class Reference:
     def log_height(self) -> float:
         """Log density at the centre, normalised."""
         return float(-0.5 * len(self.sd) * math.log(2.0 * math.pi) - np.sum(np.log(self.sd)))
-
-    def sample(self, rng: np.random.Generator, n: int) -> Matrix:
-        """(n, dim) draws that are a Latin hypercube: each is the reference's, and each coordinate is spread evenly.
-
-        Means over them are unbiased, and those of sums over coordinates nearly exact (McKay, Beckman & Conover 1979).
-        """
-        dim = len(self.sd)
-        strata = rng.permuted(np.tile(np.arange(n), (dim, 1)), axis=1).T
-        uniform = np.clip((strata + rng.random((n, dim))) / n, TINY, 1.0 - TINY)
-        return aligned(self.centre + self.sd * ndtri(uniform))
 
     def log_density(self, x: Matrix) -> Vector:
         """(n,) normalised log densities at the points x (n, dim)."""

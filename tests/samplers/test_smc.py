@@ -2,8 +2,8 @@
 
 Moves start from 16000 exact draws and are judged as in `test_invariance`: beyond five standard errors of a mean change,
 falsely once in 1e5 runs of a case; a shift of 0.07 standard deviations of the difference is found with probability
-0.999. Estimates of the log normaliser are judged beyond five standard errors of the mean of 20 populations: falsely
-once in 1e4, by Student's t; a bias of two standard deviations of one is found with probability 0.99.
+0.999. Estimates of the log normaliser are judged beyond five standard errors of the mean of 60 populations: falsely
+once in 1e5, by Student's t; a bias of one standard deviation of one is found with probability 0.99.
 """
 
 import inspect
@@ -19,13 +19,17 @@ from scipy import stats
 
 import samplers
 import targets
+from samplers import mixture as mixtures
 from samplers import population as populations
-from samplers import smc, smc_loop, smc_weights, tempering
+from samplers import smc_loop, smc_passes, smc_reference, smc_weights, tempering
 from samplers.draws import Draws
+from samplers.mixture import mixture
 from samplers.pointer import pointer
 from samplers.population import Population, Settings
+from samplers.scale import Scale, dense_scale, diagonal_scale
 from samplers.smc import SMCRun
-from samplers.tempering import Reference
+from samplers.smc_loop import Particles
+from samplers.tempering import scratch_for
 from targets.kernel import FASTMATH, aligned, zeros
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
@@ -33,7 +37,10 @@ from targets.protocols import Phase, Status
 ALARM = 5.0
 DRAWS = 16000
 SETTINGS = Settings(ess_fraction=0.5, target_accept=0.8, max_moves=10, max_leapfrogs=100, dense=True)
-REFERENCE = Reference(np.array([0.5, -0.5, 0.0]), np.array([2.0, 1.5, 3.0]))
+CENTRE, SDS = np.array([0.5, -0.5, 0.0]), np.array([2.0, 1.5, 3.0])
+REFERENCE = mixture(np.ones(1), CENTRE, SDS)
+PAIR = mixture(np.array([0.3, 0.7]), np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[1.0, 0.5], [2.0, 3.0]]))
+EVALUATIONS = 10_000.0  # a call
 
 
 def finished(run: SMCRun, passes: int = 1) -> SMCRun:
@@ -56,28 +63,31 @@ def gaussian() -> targets.Target:
 # --- moves
 
 
+def scale_of(dense: bool) -> Scale:
+    return dense_scale(np.eye(3) * 0.9 - np.eye(3, k=-1) * 0.3) if dense else diagonal_scale(np.full(3, 0.9))
+
+
 def moved(
     target: targets.Target, beta: float, dense: bool, step: float, loop: Any = smc_loop.move
 ) -> tuple[float, float]:
     """Worst mean change of a feature in standard errors, after three sweeps from exact draws; and mean acceptance."""
     assert target.gaussian is not None
-    precision = beta * target.gaussian.precision + (1.0 - beta) * np.diag(REFERENCE.sd**-2.0)
-    pull = beta * target.gaussian.precision @ target.gaussian.mean + (1.0 - beta) * REFERENCE.centre / REFERENCE.sd**2
+    precision = beta * target.gaussian.precision + (1.0 - beta) * np.diag(SDS**-2.0)
+    pull = beta * target.gaussian.precision @ target.gaussian.mean + (1.0 - beta) * CENTRE / SDS**2
     covariance = np.linalg.inv(precision)
     rng = np.random.default_rng(3)
     starts = rng.multivariate_normal(covariance @ pull, covariance, DRAWS)
     points, (densities, gradients) = aligned(starts), target.evaluate(starts)
-    densities, gradients, references = aligned(densities), aligned(gradients), aligned(REFERENCE.log_density(starts))
-    diagonal, factor = aligned(np.full(3, 0.9)), aligned(np.eye(3) * 0.9 - np.eye(3, k=-1) * 0.3)
-    acceptance = 0.0
+    particles = Particles(points, aligned(gradients), aligned(densities), aligned(REFERENCE.log_density(starts)))
+    acceptance, accepted = 0.0, zeros(DRAWS)
     for _ in range(3):
-        acceptance += loop(
-            *(pointer(target.log_density_and_gradient), target.data, rng, points, gradients, densities, references),
-            *(0, DRAWS, beta, REFERENCE.matrix, REFERENCE.log_height, diagonal, factor, dense, step, 2.0, 50),
-            *(zeros(3), zeros(3), zeros(3)),
-        )[1] / (3 * DRAWS)
-    assert np.array_equal(densities, target.evaluate(points)[0])
-    assert np.allclose(references, REFERENCE.log_density(points))
+        loop(
+            *(pointer(target.log_density_and_gradient), target.data, rng, particles, 0, DRAWS, beta, REFERENCE),
+            *(scale_of(dense), step, 2.0, 50, accepted, scratch_for(3)),
+        )
+        acceptance += float(accepted.mean()) / 3
+    assert np.array_equal(particles.densities, target.evaluate(points)[0])
+    assert np.allclose(particles.references, REFERENCE.log_density(points))
     change = features(points) - features(starts)
     return float(np.max(np.abs(change.mean(axis=0)) / (change.std(axis=0) / math.sqrt(DRAWS)))), acceptance
 
@@ -99,8 +109,8 @@ PLANTED = {
     "momentum left out of the energy": ("energy - (0.5 * kinetic - tempered", "energy - (- tempered"),
     "the reference left out of the energy": ("beta * log_density + (1.0 - beta) * log_reference", "beta * log_density"),
     "beta left out of the energy": ("beta * log_density + (1.0", "log_density + (1.0"),
-    "sign of the reference's slope": ("slope - (1.0 - beta)", "slope + (1.0 - beta)"),
-    "sign of the target's slope": ("return beta * slope", "return -beta * slope"),
+    "sign of the reference's slope": ("slope[i] -= share", "slope[i] += share"),
+    "sign of the target's slope": ("tempered(beta, gradient[i], slope[i])", "tempered(beta, -gradient[i], slope[i])"),
 }
 
 
@@ -108,29 +118,44 @@ PLANTED = {
 def test_planted_errors_in_moves_are_caught(gaussian: targets.Target, error: str) -> None:
     """A wrong slope leaves the density invariant: Metropolis corrects it. It shows in the acceptance."""
     broken = planted(*PLANTED[error])
-    assert moved(gaussian, 0.4, True, 1.5, broken)[0] > 2 * ALARM or moved(gaussian, 0.4, True, 0.9, broken)[1] < 0.6
+    assert moved(gaussian, 0.4, True, 2.2, broken)[0] > 2 * ALARM or moved(gaussian, 0.4, True, 0.9, broken)[1] < 0.6
 
 
 def planted(right: str, wrong: str) -> Any:
     """`smc_loop.move` and the helpers of the tempered path, with an error in one."""
-    source = inspect.getsource(tempering) + inspect.getsource(smc_loop)
-    source = source.replace("from samplers.tempering import tempered, tempered_slope\n", "")
+    parts = [inspect.getsource(module) for module in (tempering, mixtures, smc_loop)]
+    helpers = "\n".join(part[part.index("@helper") :] for part in parts[:2])
+    helpers = helpers[: helpers.index("@dataclass")] + helpers[helpers.rindex("@helper") :]
+    source = helpers + parts[2][parts[2].index("@helper") :]
     assert source.count(right) == 1
-    names: dict[str, Any] = {"__name__": tempering.__name__}
+    names = vars(tempering) | vars(mixtures) | vars(smc_loop)  # the classes stay: loops are compiled for them
     exec(source.replace(right, wrong), names)  # noqa: S102
     return numba.njit(names["move"].signature, error_model="numpy", fastmath=set(FASTMATH))(names["move"].function)
 
 
-def test_slopes_are_those_of_the_tempered_density() -> None:
-    x, step = np.array([[0.3, -1.0, 2.0]]), 1e-6
-    for i in range(3):
-        beside = x.copy()
-        beside[0, i] += step
-        rise = float((REFERENCE.log_density(beside) - REFERENCE.log_density(x))[0]) / step
-        found = tempering.tempered_slope(0.3, 0.7, x[0, i], *REFERENCE.matrix[:, i])
-        assert found == pytest.approx(0.3 * 0.7 + 0.7 * rise, abs=1e-5)
-    exact = stats.norm(REFERENCE.centre, REFERENCE.sd).logpdf(x).sum()
-    assert REFERENCE.log_density(x)[0] == pytest.approx(exact)
+@pytest.mark.parametrize("reference", [REFERENCE, PAIR])
+def test_mixtures_know_their_density_and_slope(reference: mixtures.Mixture) -> None:
+    dim, step = reference.centres.shape[1], 1e-6
+    x = np.array([[0.3, -1.0, 2.0]])[:, :dim]
+    exact = sum(
+        w * stats.norm(c, sd).pdf(x).prod()
+        for w, c, sd in zip(reference.weights, reference.centres, reference.sds, strict=True)
+    )
+    assert reference.log_density(x)[0] == pytest.approx(math.log(exact))
+    slope = zeros(dim)
+    assert mixtures.mixture_slope.py_func(reference, x[0], slope) == pytest.approx(math.log(exact))
+    rises = [reference.log_density(x + row)[0] - reference.log_density(x - row)[0] for row in step * np.eye(dim)]
+    assert slope == pytest.approx(np.array(rises) / (2 * step), abs=1e-6)
+    assert reference.slopes(x)[0] == pytest.approx(slope)
+
+
+def test_draws_of_a_mixture_are_its_own() -> None:
+    """Stratified: the components' shares are exact to one draw, means and squares to far less than their noise."""
+    drawn = PAIR.sample(np.random.default_rng(1), 10_000)
+    for part, centre, sd in zip((drawn[:3000], drawn[3000:]), PAIR.centres, PAIR.sds, strict=True):
+        assert part[5:-5].mean(axis=0) == pytest.approx(centre, abs=0.02)
+        assert part[5:-5].std(axis=0) == pytest.approx(sd, rel=0.02)
+    assert abs(float(np.mean(np.exp(REFERENCE.log_density(REFERENCE.sample(np.random.default_rng(2), 5000)))))) < 1.0
 
 
 # --- weights
@@ -164,21 +189,19 @@ def test_the_dense_metric_of_a_gaussian_is_its_covariance(gaussian: targets.Targ
     points = gaussian.truth.draws(2000, 1)
     assert points is not None
     slopes = gaussian.evaluate(points)[1]
-    _, factor = smc_weights.metric(points, slopes, np.full(2000, 1 / 2000), dense=True)
-    assert np.allclose(factor @ factor.T, gaussian.truth.moments.covariance, atol=0.15)
-    diagonal, none = smc_weights.metric(points, slopes, np.full(2000, 1 / 2000), dense=False)
-    assert none.size == 0
-    assert diagonal.shape == (3,)
+    scale = smc_weights.metric(points, slopes, np.full(2000, 1 / 2000), dense=True)
+    assert np.allclose(scale.covariance, gaussian.truth.moments.covariance, atol=0.15)
+    assert smc_weights.metric(points, slopes, np.full(2000, 1 / 2000), dense=False).is_diagonal
 
 
-def judged(target: targets.Target, n: int = 20, particles: int = 300) -> float:
+def judged(target: targets.Target, n: int = 60, particles: int = 300) -> float:
     """Mean error of so many estimates of the log normaliser, in standard errors."""
     assert target.truth is not None
     errors = []
     for seed in range(n):
         population = Population(target, np.random.default_rng(seed), REFERENCE, particles, SETTINGS)
         while not population.finished:
-            population.advance()
+            population.advance(EVALUATIONS)
         errors.append(population.log_normaliser - target.truth.log_normaliser)
     return abs(float(np.mean(errors))) / (float(np.std(errors)) / math.sqrt(n))
 
@@ -198,7 +221,7 @@ def test_planted_errors_in_weights_are_caught(error: str, monkeypatch: pytest.Mo
         flat = lambda weights, n, u: smc_weights.systematic(np.sqrt(weights), n, u)  # noqa: E731
         monkeypatch.setattr(populations, "systematic", flat)
     elif error == "normaliser":
-        monkeypatch.setattr(Reference, "log_height", 0.0)
+        monkeypatch.setattr(sys.modules[__name__], "REFERENCE", REFERENCE._replace(heights=zeros(1)))
     if error == "none":
         assert judged(target) < ALARM
     else:
@@ -206,18 +229,21 @@ def test_planted_errors_in_weights_are_caught(error: str, monkeypatch: pytest.Mo
 
 
 def test_estimates_of_the_normaliser_are_unbiased() -> None:
-    """300 populations of 60 in two steps or three: the mean is known to 2 %, and adaptation may cost as much."""
+    """600 populations of 60 in two steps or three: the mean is known to 1.4 %, and adaptation may cost as much.
+
+    Beyond 4.5 standard errors once in 1e5 runs.
+    """
     target = targets.load("correlated_gaussian", dim=3, rho=0.5, mean=1.0)
     assert target.truth is not None
     ratios = []
-    for seed in range(300):
+    for seed in range(600):
         population = Population(target, np.random.default_rng(seed), REFERENCE, 60, SETTINGS)
         while not population.finished:
-            population.advance()
+            population.advance(EVALUATIONS)
         ratios.append(math.exp(population.log_normaliser - target.truth.log_normaliser))
     error = float(np.std(ratios)) / math.sqrt(len(ratios))
     assert error < 0.03
-    assert abs(np.mean(ratios) - 1.0) < 4 * error + 1.0 / 60
+    assert abs(np.mean(ratios) - 1.0) < 4.5 * error + 1.0 / 60
 
 
 # --- what runs report
@@ -248,37 +274,98 @@ def test_moments_agree_with_the_truth(name: str, options: dict[str, Any]) -> Non
     assert np.max(np.abs(z)) < ALARM
 
 
+@pytest.mark.parametrize("sd_ratio", [1.0, 3.0])
 @pytest.mark.parametrize("dim", [2, 10])
-def test_masses_of_modes_ten_sd_apart(dim: int) -> None:
-    """Their standard deviation is 0.003 in 2 dimensions and 0.005 in 10: falsely once in 1e3 runs of four seeds."""
-    target = targets.load("bimodal_mixture", dim=dim, separation=10.0, weight=0.3)
+def test_masses_of_modes_ten_sd_apart(dim: int, sd_ratio: float) -> None:
+    """The standard deviation of a mass is below 0.01: five of the mean of four seeds, falsely once in 1e6 runs."""
+    target = targets.load("bimodal_mixture", dim=dim, separation=10.0, weight=0.3, sd_ratio=sd_ratio)
     assert target.truth is not None
     assert target.truth.modes is not None
+    shares = []
     for seed in range(4):
         run = finished(samplers.method("smc").start(target, seed))
-        assert run.work.total <= 200_000
-        assert np.mean(target.truth.modes.assign(run.approximation().flat) == 0) == pytest.approx(0.3, abs=0.02)
+        assert run.work.total <= 400_000
+        shares.append(np.mean(target.truth.modes.assign(run.approximation().flat) == 0))
+    assert np.mean(shares) == pytest.approx(target.truth.modes.masses[0], abs=0.025)
 
 
-def scores(seeds: int) -> np.ndarray:
-    """(seeds,) errors of log normalisers in their own standard errors, of three degrees of freedom."""
+def errors(seeds: int, **options: Any) -> np.ndarray:
+    """(seeds, 2) errors of log normalisers, and those that runs state."""
     target = targets.load("correlated_gaussian", dim=3, rho=0.9)
     assert target.truth is not None
     found = []
     for seed in range(seeds):
-        run = finished(samplers.method("smc", num_particles=200).start(target, seed))
+        run = finished(samplers.method("smc", num_particles=200, **options).start(target, seed))
         said = run.diagnostics()
-        found.append((said["log_normaliser"] - target.truth.log_normaliser) / said["log_normaliser_error"])
+        found.append((said["log_normaliser"] - target.truth.log_normaliser, said["log_normaliser_error"]))
     return np.array(found)
 
 
-def test_standard_errors_of_the_log_normaliser_are_calibrated() -> None:
-    """Kolmogorov-Smirnov against Student's t of 60 seeds: falsely once in 1e4. Errors three times too small, or five
-    times too large, are seen."""
-    z = scores(60)
-    assert stats.kstest(z, stats.t(3).cdf).pvalue > 1e-4
+@pytest.mark.parametrize("chains", [1, 4])
+def test_standard_errors_of_the_log_normaliser_are_calibrated(chains: int) -> None:
+    """Root mean squares over 60 seeds: errors are at most 1.5 times what is stated, and at least 0.4 times.
+
+    The ratio is known to 9 %, and lies near 0.8: falsely once in 1e7 runs. Errors that are stated three times too
+    small, or five times too large, are seen.
+    """
+    off, said = np.sqrt(np.mean(errors(60, num_chains=chains) ** 2, axis=0))
+    assert 0.4 < off / said < 1.5
     for factor in (3.0, 1 / 5):
-        assert stats.kstest(factor * z, stats.t(3).cdf).pvalue < 1e-4
+        assert not 0.4 < factor * off / said < 1.5
+
+
+def passed(n: int, at: float, log_normalisers: list[float], variance: float) -> smc_passes.Pass:
+    logs = np.array(log_normalisers)
+    return smc_passes.Pass(np.full((len(logs), n, 1), at), logs, np.full(len(logs), variance), 1.0, 1.0, 0.0)
+
+
+def test_populations_or_passes_that_disagree_raise_the_error() -> None:
+    agreeing = [passed(400, 0.0, [0.0, 0.01], 1e-4), passed(400, 0.0, [0.01, 0.0], 1e-4)]
+    assert smc_passes.log_normaliser(agreeing)[1] == pytest.approx(0.005, rel=0.01)
+    for disagreeing in (
+        [passed(400, 0.0, [0.0, 0.7], 1e-4)],
+        [passed(400, 0.0, [0.0, 0.0], 1e-4), passed(400, 0.0, [0.7, 0.7], 1e-4)],
+    ):
+        assert smc_passes.log_normaliser(disagreeing)[1] > 0.15
+
+
+def test_the_variance_that_a_genealogy_tells() -> None:
+    assert smc_weights.genealogical_variance(np.arange(50)) == pytest.approx(0.0)
+    assert smc_weights.genealogical_variance(np.zeros(50, dtype=np.int64)) == pytest.approx(1.0)
+    weights = np.random.default_rng(1).exponential(size=4000)  # whose relative variance is one
+    eves = smc_weights.systematic(weights, 4000, 0.5)
+    assert smc_weights.genealogical_variance(eves) == pytest.approx(1.0 / 4000, rel=0.35)
+    assert smc_passes.ancestors(passed(50, 0.0, [0.0], 0.0)) == pytest.approx(50.0)
+    assert smc_passes.ancestors(passed(50, 0.0, [0.0], 1.0)) == pytest.approx(1.0)
+
+
+def seen(target: targets.Target, points: np.ndarray) -> Particles:
+    densities, gradients = target.evaluate(points)
+    return Particles(aligned(points), aligned(gradients), aligned(densities), zeros(len(points)))
+
+
+def test_a_narrow_mode_with_few_particles_gets_a_component() -> None:
+    """Five of 800 particles in a mode a third as wide as the other: it starts with half of the next populations."""
+    target = targets.load("bimodal_mixture", dim=10, separation=10.0, weight=0.3, sd_ratio=3.0)
+    points = np.random.default_rng(1).standard_normal((800, 10))
+    points[5:] *= 3.0
+    points[:5, 0] -= 5.0
+    points[5:, 0] += 5.0
+    reference, evaluations = smc_reference.learned(target, [seen(target, points[:300]), seen(target, points[300:])])
+    assert reference.weights == pytest.approx([0.5, 0.5])
+    assert reference.centres[1] == pytest.approx([-5.0] + [0.0] * 9, abs=0.05)
+    assert reference.sds[1] == pytest.approx(np.full(10, smc_reference.WIDER), rel=0.05)
+    assert reference.centres[0] == pytest.approx(points.mean(axis=0))
+    assert 0 < evaluations < 100
+
+
+def test_one_gaussian_covers_a_gaussian() -> None:
+    target = targets.load("correlated_gaussian", dim=10, rho=0.5)
+    assert target.truth is not None
+    points = target.truth.draws(1000, 1)
+    assert points is not None
+    reference, evaluations = smc_reference.learned(target, [seen(target, points)])
+    assert (len(reference.heights), evaluations) == (1, 0)
 
 
 def test_passes_double_combine_and_lower_the_error() -> None:
@@ -289,13 +376,11 @@ def test_passes_double_combine_and_lower_the_error() -> None:
     assert run.done == 1400
     said = run.diagnostics()
     assert said["log_normaliser"] == pytest.approx(math.log(2 * math.pi), abs=6 * said["log_normaliser_error"] + 0.02)
-    one, two = (
-        smc.Pass(np.full((1, n, 1), x), np.array([z]), 1.0, 1.0) for n, x, z in ((400, 0.0, 0.0), (100, 1.0, 1.0))
-    )
-    drawn = smc.combined([one, two], np.random.default_rng(1))
+    one, two = passed(400, 0.0, [0.0], 0.0), passed(100, 1.0, [1.0], 0.0)
+    drawn = smc_passes.combined([one, two], np.random.default_rng(1))
     assert drawn.shape == (1, 500, 1)
     assert drawn.mean() == pytest.approx(math.e / (4.0 + math.e), abs=0.003)
-    assert smc.log_normaliser([one, two])[0] == pytest.approx(math.log((4.0 + math.e) / 5.0))
+    assert smc_passes.log_normaliser([one, two])[0] == pytest.approx(math.log((4.0 + math.e) / 5.0))
 
 
 # --- laws of runs
@@ -315,6 +400,47 @@ def test_results_do_not_depend_on_how_the_work_is_cut(gaussian: targets.Target, 
     assert whole.work == cut.work
     assert np.array_equal(whole.draws, cut.draws)
     assert whole.diagnostics() == cut.diagnostics()
+
+
+def test_threads_and_pace_change_no_bit(gaussian: targets.Target) -> None:
+    method = samplers.method("smc", num_particles=200)
+    serial = finished(method.start(gaussian, 5), passes=2)
+    for threads, pace in ((3, 0.0), (1, 1e6), (4, 1e5)):
+        other = method.start(gaussian, 5, threads=threads)
+        other.pace = pace
+        finished(other, passes=2)
+        assert pace or other.work == serial.work  # with another pace rounds end elsewhere, and nothing else changes
+        assert np.array_equal(other.draws, serial.draws)
+        assert other.diagnostics() == serial.diagnostics()
+
+
+def test_a_call_on_a_slow_density_is_short() -> None:
+    """At 10 ms an evaluation a population makes ten in a call, or one trajectory where that is longer."""
+    counted, counter = counting(targets.load("correlated_gaussian", dim=3))
+    run = samplers.method("smc", num_particles=200).start(counted, 1)
+    run.pace = 1e7
+    run.advance(1)
+    assert counter.gradients == 4 * 10
+    while run.populations[0].beta == 0.0:
+        run.advance(1)
+    before = counter.gradients
+    run.advance(1)
+    assert counter.gradients - before <= 4 * 30
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_is_raised_in_a_thread_comes_out(threads: int) -> None:
+    calls = []
+
+    def broken(x: np.ndarray) -> tuple[float, np.ndarray]:
+        calls.append(1)
+        if len(calls) == 1000:
+            raise ZeroDivisionError("of mine")
+        return -0.5 * float(x @ x), -x
+
+    run = samplers.method("smc", num_particles=100).start(from_python(broken, 2), 1, threads=threads)
+    with pytest.raises(ZeroDivisionError, match="of mine"):
+        finished(run)
 
 
 @pytest.mark.parametrize("before", [0, 300, 5_000, 12_000, 30_000])
@@ -373,9 +499,9 @@ def test_a_density_that_is_nowhere_finite_fails_with_its_reason() -> None:
     run = finished(samplers.method("smc").start(nowhere, 1))
     assert run.status is Status.FAILED
     assert run.reason == "population 0: no finite log density at 200 points drawn from the reference"
-    assert run.work.total == 200
+    assert run.work.total == 800
     run.advance(1000)
-    assert run.work.total == 200
+    assert run.work.total == 800
     assert run.approximation() is None
     with pytest.raises(samplers.SamplingError, match="no finite log density"):
         samplers.sample(nowhere, "smc")
@@ -399,9 +525,9 @@ def test_a_warm_start_places_the_reference(gaussian: targets.Target) -> None:
     positions = np.arange(12.0).reshape(4, 3)
     method = samplers.method("smc")
     run = method.start(gaussian, 1, samplers.Initial(positions, 4.0 * np.eye(3)))
-    assert np.array_equal(run.populations[0].reference.centre, positions.mean(axis=0))
-    assert np.allclose(run.populations[0].reference.sd, 2.0 * smc.WIDER)
-    assert np.all(method.start(gaussian, 1).populations[0].reference.sd == 10.0)
+    assert np.array_equal(run.populations[0].reference.centres[0], positions.mean(axis=0))
+    assert np.allclose(run.populations[0].reference.sds[0], 2.0 * smc_reference.WIDER)
+    assert np.allclose(method.start(gaussian, 1).populations[0].reference.sds, 10.0)
     for wrong in (samplers.Initial(positions[:2]), samplers.Initial(metric=np.ones(2))):
         with pytest.raises(targets.UsageError, match="not accepted"):
             method.start(gaussian, 1, wrong)
@@ -425,7 +551,8 @@ def test_options_are_checked() -> None:
     assert {"mcmc", "smc"} <= method.tags
 
 
-def test_a_single_population_has_no_error_to_tell(gaussian: targets.Target) -> None:
-    said = finished(samplers.method("smc", num_chains=1, num_particles=100).start(gaussian, 1)).diagnostics()
-    assert math.isfinite(said["log_normaliser"])
-    assert math.isnan(said["log_normaliser_error"])
+def test_a_single_population_knows_its_error_from_its_genealogy(gaussian: targets.Target) -> None:
+    run = finished(samplers.method("smc", num_chains=1, num_particles=400).start(gaussian, 1))
+    said = run.diagnostics()
+    assert said["log_normaliser_error"] == pytest.approx(math.sqrt(run.passes[0].variances[0]))
+    assert 0.02 < said["log_normaliser_error"] < 0.3

@@ -23,8 +23,8 @@ from samplers.pointer import pointer
 from samplers.scale import diagonal_scale
 from samplers.tempered_ladder import communication, gaussian_betas, log_ratios
 from samplers.tempered_replicas import DOWNWARDS, NOWHERE, UPWARDS, replicas_at
-from samplers.tempered_scan import Ladder, scratch_for
-from samplers.tempering import Reference
+from samplers.tempered_scan import Ladder
+from samplers.tempering import Reference, scratch_for
 from targets.kernel import FASTMATH, aligned, zeros
 
 SYSTEMS = 4000
