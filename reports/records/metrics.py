@@ -1,52 +1,27 @@
 """The metrics of error: what each is called, means, and is for a perfect answer. `harness` computes them."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+
+from reports.records.metric import (
+    BY_DRAWS,
+    EXACT_ANSWER,
+    INDEPENDENT_OF_ANY,
+    INVARIANT,
+    NAMED,
+    PREDICTED,
+    Metric,
+)
+
+__all__ = ["METRICS", "Metric"]
 
 FIELD = "the field's b² convention, Hoffman & Sountsov 2022"
 GAUSSIAN_KL = "Kullback & Leibler 1951; closed form between Gaussians"
+FEW, SOME, MANY = "at most 500", "at most 1,000", "at most 10,000"
+HALF_WIDTH = "95 % half-width of the estimate"
 
+OF_MASS = "standard error of the mass, from the number of reference draws"
 
-@dataclass(frozen=True)
-class Metric:
-    """One metric.
-
-    Attributes:
-        name: its column in the curves; with `_reference_floor` and `_sampling_floor` behind it, those of its floors.
-        label: what it is called in tables and on axes.
-        perfect: its value for a perfect answer, None where that depends on the target (the log normaliser).
-        log: whether its axis is logarithmic.
-        formula: its definition; q is the approximation, p the target.
-        source: where the definition comes from.
-        rate: the exponent with which independent draws bring it to its perfect value as they grow in number, or None.
-        note: what its reader has to know, or ''.
-    """
-
-    name: str
-    label: str
-    perfect: float | None
-    log: bool
-    formula: str
-    source: str
-    rate: float | None = None
-    note: str = ""
-
-    @property
-    def reference_floor(self) -> str:
-        """The column with the error that the reference's own standard error implies."""
-        return f"{self.name}_reference_floor"
-
-    @property
-    def ranks(self) -> bool:
-        """Whether methods can be ranked by it: a perfect answer has one value, the same on every target."""
-        return self.perfect is not None
-
-    @property
-    def sampling_floor(self) -> str:
-        """The column with the 95 % quantile of the metric between the truth and as many independent draws."""
-        return f"{self.name}_sampling_floor"
-
-
-_LIST = (
+_COORDINATES = (
     Metric(
         "mean_error",
         "error of the mean",
@@ -123,6 +98,9 @@ _LIST = (
         "Rabin et al. 2012; Bonneel et al. 2015",
         -0.5,
         "Sees shape and modes, not only moments.",
+        by_reference=BY_DRAWS,
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws=MANY,
     ),
     Metric(
         "mode_mass_error",
@@ -132,8 +110,21 @@ _LIST = (
         "total variation between the masses of the modes: half the sum of |mass_q - mass_p|",
         "total variation distance",
         -0.5,
+        by_reference="expected of as many independent draws as the reference is worth",
+        by_sampling=INDEPENDENT_OF_ANY,
     ),
-    Metric("kl_reverse", "KL(q || p)", 0.0, True, "E_q [log q - log p], nats", GAUSSIAN_KL, note="What VI minimises."),
+    Metric(
+        "kl_reverse",
+        "KL(q || p)",
+        0.0,
+        True,
+        "E_q [log q - log p], nats",
+        GAUSSIAN_KL,
+        note="What VI minimises.",
+        by_reference="standard error of the log normaliser",
+        by_sampling=HALF_WIDTH,
+        draws="4,000 of the density",
+    ),
     Metric(
         "kl_forward",
         "KL(p || q)",
@@ -142,6 +133,9 @@ _LIST = (
         "E_p [log p - log q], nats",
         GAUSSIAN_KL,
         note="Large where q leaves out what the posterior holds.",
+        by_reference="standard error of the estimate",
+        by_sampling="zero: q is not sampled",
+        draws="none",
     ),
     Metric(
         "sd_ratio_worst",
@@ -161,6 +155,108 @@ _LIST = (
         "mean over coordinates of the mass under p of q's central 90 % interval",
         "nominal coverage",
         note="Below 0.9 the answer is overconfident.",
+        by_reference=OF_MASS,
+    ),
+    Metric(
+        "coverage_50",
+        "coverage of central 50 % intervals",
+        0.5,
+        False,
+        "mean over coordinates of the mass under p of q's central 50 % interval",
+        "nominal coverage",
+        by_reference=OF_MASS,
+        final=True,
+    ),
+    Metric(
+        "coverage_99",
+        "coverage of central 99 % intervals",
+        0.99,
+        False,
+        "mean over coordinates of the mass under p of q's central 99 % interval",
+        "nominal coverage",
+        note="n draws cover about 1/n less: their outermost order statistics lie inside.",
+        by_reference=OF_MASS,
+        final=True,
+    ),
+    Metric(
+        "marginal_wasserstein",
+        "marginal Wasserstein distance",
+        0.0,
+        True,
+        "mean over coordinates of the first Wasserstein distance of the marginals, in posterior sd",
+        "Vallender 1974: the integral of |Q_q(u) - Q_p(u)| over u",
+        -0.5,
+        by_reference=BY_DRAWS,
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws="at most 200,000 / dim, between 1,000 and 10,000",
+    ),
+    Metric(
+        "tail_quantile_error",
+        "error of the 1 % and 99 % quantiles",
+        0.0,
+        True,
+        "mean over coordinates and u in {0.01, 0.99} of |Q_q(u) - Q_p(u)|, in posterior sd",
+        "order statistics: David & Nagaraja 2003",
+        -0.5,
+        by_reference=BY_DRAWS,
+    ),
+    Metric(
+        "mmd_squared",
+        "squared maximum mean discrepancy",
+        0.0,
+        False,
+        "E_q k(x, x') + E_p k(y, y') - 2 E k(x, y), x' and y' other draws; k = exp(-|x - y|² / 2h²), coordinates in "
+        "posterior sd, h the median distance of two draws of p",
+        "Gretton et al. 2012, unbiased estimate (eq. 3)",
+        -1.0,
+        "Unbiased, so that it may be negative.",
+        by_reference="sd of the estimate of a perfect answer without noise",
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws=FEW,
+        final=True,
+    ),
+    Metric(
+        "energy_distance",
+        "energy distance",
+        0.0,
+        False,
+        "2 E |x - y| - E_q |x - x'| - E_p |y - y'|, x' and y' other draws, coordinates in posterior sd",
+        "Székely & Rizzo 2013, unbiased estimate",
+        -1.0,
+        "Unbiased, so that it may be negative.",
+        by_reference="sd of the estimate of a perfect answer without noise",
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws=FEW,
+        final=True,
+    ),
+    Metric(
+        "stein_discrepancy_squared",
+        "squared kernel Stein discrepancy",
+        0.0,
+        False,
+        "E_q k_p(x, x'), x' another draw; k_p the Stein kernel of p and (1 + |x - y|²)^(-1/2), coordinates in posterior "
+        "sd, or as they are where no truth is known",
+        "Gorham & Mackey 2017; U-statistic: Liu, Lee & Jordan 2016",
+        -1.0,
+        "Needs gradients of p alone. Unbiased, so that it may be negative; it hardly sees the masses of far modes.",
+        by_reference=EXACT_ANSWER,
+        by_sampling=INDEPENDENT_OF_ANY + "; unknown without a truth",
+        draws=FEW,
+        final=True,
+    ),
+    Metric(
+        "classifier_two_sample",
+        "classifier two-sample test",
+        0.0,
+        False,
+        "accuracy on held-out draws, less 1/2, of a linear discriminant between draws of q and p on x, x² and random "
+        "Fourier features",
+        "Lopez-Paz & Oquab 2017",
+        note="At most 1/2, where the two can be told apart without error.",
+        by_reference="standard error of the accuracy on the draws of p",
+        by_sampling="95 % quantile of a fair coin's share among the held-out draws of both",
+        draws=SOME,
+        final=True,
     ),
     Metric(
         "elbo",
@@ -170,6 +266,9 @@ _LIST = (
         "E_q [log p~ - log q], nats",
         "Jordan et al. 1999",
         note="Below the log normaliser in expectation.",
+        by_reference=EXACT_ANSWER,
+        by_sampling=HALF_WIDTH,
+        draws="4,000 of the density",
     ),
     Metric(
         "eubo",
@@ -179,25 +278,57 @@ _LIST = (
         "E_p [log p~ - log q], nats",
         "Blessing et al. 2024",
         note="Above the log normaliser in expectation.",
+        by_reference="standard error of the estimate",
+        by_sampling="zero: q is not sampled",
+        draws="none",
     ),
     Metric(
-        "named_mean_error",
-        "error of the mean, named quantities",
+        "predictive_error",
+        "error of what is predicted",
         0.0,
         True,
-        "mean_error of the target's named quantities",
+        "root mean over predictions f of ((E_q f - E_p f) / sd_p f)²; the target says what it predicts of rows of data",
         "root-mean-square standardised error",
         -0.5,
-    ),
-    Metric(
-        "named_centred_b2",
-        "b² of the variance, named quantities",
-        0.0,
-        True,
-        "centred_b2 of the target's named quantities",
-        "b² about the true mean",
-        -1.0,
+        "Undefined where a target predicts nothing. Whatever the labels of a mixture, predictions are the same.",
+        coordinates=PREDICTED,
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws="at most 500,000 / predictions, and at least 1,000",
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}
+
+def _of(prefix: str, coordinates: str, name: str, final: bool) -> Metric:
+    """The metric called `name` of other quantities than the coordinates; of a density through its draws."""
+    metric = next(metric for metric in _COORDINATES if metric.name == name)
+    return replace(
+        metric,
+        name=f"{prefix}_{name}",
+        label=f"{metric.label}, {coordinates}",
+        formula=f"{name} of the target's {coordinates}",
+        coordinates=coordinates,
+        by_sampling=INDEPENDENT_OF_ANY,
+        note="",
+        final=final,
+    )
+
+
+_NAMED = (
+    *(_of("named", NAMED, name, False) for name in ("mean_error", "centred_b2")),
+    *(
+        _of("named", NAMED, name, True)
+        for name in (
+            "mean_error_worst",
+            "centred_b2_worst",
+            "sd_ratio_worst",
+            "coverage_50",
+            "coverage_90",
+            "coverage_99",
+            "marginal_wasserstein",
+            "tail_quantile_error",
+        )
+    ),
+)
+_INVARIANT = tuple(_of("invariant", INVARIANT, name, False) for name in ("mean_error", "centred_b2", "sd_ratio_worst"))
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_COORDINATES, *_NAMED, *_INVARIANT)}
