@@ -1,8 +1,8 @@
 """The classifier two-sample test (Lopez-Paz and Oquab 2017): how much better than a coin q and p can be told apart.
 
 The classifier is Fisher's linear discriminant, with a ridge, on the standardised coordinates, their squares, and random
-Fourier features (Rahimi and Recht 2007). It is trained on every other draw of q and of p and tested on those between, so
-that a slow chain, whose neighbours resemble each other, is told from p where independent draws are not.
+Fourier features (Rahimi and Recht 2007). It is trained on every other draw of q and of p and tested on those between:
+a slow chain, whose neighbours resemble each other, is told from p where independent draws are not.
 """
 
 import math
@@ -15,7 +15,7 @@ from harness.metrics.laws import LEVEL
 from harness.metrics.standard import Standard, evenly
 from targets.kernel import Matrix, Vector
 
-MOST, LEAST = 1000, 4  # draws of each
+MOST, LEAST = 1000, 4  # draws of each; those of p are picked by the seed from the reference's
 WAVES = 64
 FARTHEST = 6.0  # posterior sd: farther draws count as this far, so that one of them does not decide
 
@@ -28,7 +28,7 @@ class Classifier:
         standard: the units of the coordinates.
         frequencies, phases: (dim, WAVES), (WAVES,) of the cosines.
         mean, sd: (features,) over the reference.
-        features: (M, features) of reference draws, M at most `MOST`.
+        points: (M, dim) reference draws in these units.
     """
 
     standard: Standard
@@ -36,23 +36,22 @@ class Classifier:
     phases: Vector
     mean: Vector
     sd: Vector
-    features: Matrix
+    points: Matrix
 
     @classmethod
     def of(cls, standard: Standard, draws: Matrix, width: float, rng: np.random.Generator) -> "Classifier":
         """From reference draws (n, dim); the waves are those of a Gaussian kernel of this width, in posterior sd."""
         dim = draws.shape[1]
         frequencies, phases = rng.standard_normal((dim, WAVES)) / width, rng.uniform(0.0, 2 * math.pi, WAVES)
-        points = standard(evenly(draws, MOST))
-        raw = _features(points, frequencies, phases)
-        mean, sd = raw.mean(axis=0), raw.std(axis=0)
-        sd = np.where(sd > 0, sd, 1.0)
-        return cls(standard, frequencies, phases, mean, sd, (raw - mean) / sd)
+        points = standard(draws)
+        raw = _features(evenly(points, MOST), frequencies, phases)
+        sd = raw.std(axis=0)
+        return cls(standard, frequencies, phases, raw.mean(axis=0), np.where(sd > 0, sd, 1.0), points)
 
-    def accuracy(self, draws: Matrix) -> float:
-        """The metric `classifier_two_sample` for draws (n, dim), n from `LEAST` on."""
-        q = (_features(self.standard(draws), self.frequencies, self.phases) - self.mean) / self.sd
-        p = evenly(self.features, len(q))
+    def accuracy(self, draws: Matrix, seed: int) -> float:
+        """The metric `classifier_two_sample` for draws (n, dim), n from `LEAST` on and at most M."""
+        picked = np.random.default_rng(seed).permutation(len(self.points))[: len(draws)]
+        q, p = self._features(self.standard(draws)), self._features(self.points[picked])
         learnt_q, learnt_p = q[::2], p[::2]
         mean_q, mean_p = learnt_q.mean(axis=0), learnt_p.mean(axis=0)
         spread = sum((part - mean).T @ (part - mean) for part, mean in ((learnt_q, mean_q), (learnt_p, mean_p)))
@@ -62,6 +61,9 @@ class Classifier:
         middle = 0.5 * (mean_q + mean_p) @ direction
         right = np.mean(q[1::2] @ direction > middle), np.mean(p[1::2] @ direction <= middle)
         return 0.5 * float(sum(right)) - 0.5
+
+    def _features(self, points: Matrix) -> Matrix:
+        return (_features(points, self.frequencies, self.phases) - self.mean) / self.sd
 
     @staticmethod
     def sampling_floor(n: int) -> float:

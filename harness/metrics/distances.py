@@ -11,9 +11,9 @@ from harness.metrics.standard import evenly
 from targets.kernel import Matrix
 
 
-def of(draws: Matrix, reference: Reference) -> Entries:
-    """Their columns for draws (n, dim)."""
-    return {**_pairs(draws, reference), **_stein(draws, reference), **_classifier(draws, reference)}
+def of(draws: Matrix, reference: Reference, seed: int) -> Entries:
+    """Their columns for draws (n, dim); the seed picks the draws of p that a classifier is to tell them from."""
+    return {**_pairs(draws, reference), **_stein(draws, reference), **_classifier(draws, reference, seed)}
 
 
 def _pairs(draws: Matrix, reference: Reference) -> Entries:
@@ -38,11 +38,12 @@ def _stein(draws: Matrix, reference: Reference) -> Entries:
     return entry("stein_discrepancy_squared", stein.squared(few), 0.0, floor)
 
 
-def _classifier(draws: Matrix, reference: Reference) -> Entries:
+def _classifier(draws: Matrix, reference: Reference, seed: int) -> Entries:
     found = reference.classifier
-    few = evenly(draws, classifier.MOST)
-    if found is None or len(few) < classifier.LEAST:
+    if found is None:
         return {}
-    few = few[: min(len(few), len(found.features))]
+    few = evenly(draws, min(classifier.MOST, len(found.points)))
     n = len(few)
-    return entry("classifier_two_sample", found.accuracy(few), found.reference_floor(n), found.sampling_floor(n))
+    if n < classifier.LEAST:
+        return {}
+    return entry("classifier_two_sample", found.accuracy(few, seed), found.reference_floor(n), found.sampling_floor(n))

@@ -24,6 +24,7 @@ from targets.truth import Modes
 
 COLUMNS = tuple(column for name in METRICS for column in (name, f"{name}_reference_floor", f"{name}_sampling_floor"))
 MARGINAL_VALUES, LEAST_MARGINAL = 200_000, 1000  # draws x coordinates that are sorted at a checkpoint; draws
+QUANTILE_VALUES, LEAST_QUANTILE = 500_000, 5000  # draws x quantities that quantiles are taken of; draws
 PREDICTED_VALUES, LEAST_PREDICTED = 500_000, 1000  # draws x predictions at a checkpoint; draws
 NAMED_MOMENTS = ("mean_error", "mean_error_worst", "centred_b2", "centred_b2_worst", "sd_ratio_worst")
 INVARIANT_MOMENTS = ("mean_error", "centred_b2", "sd_ratio_worst")
@@ -43,19 +44,19 @@ def evaluate(
         belief = Belief.of(approximation, target.dim, seed)
         if not belief.finite:
             return result | _hopeless(reference, final)
-        result |= from_belief(belief, reference, final)
+        result |= from_belief(belief, reference, final, seed)
         if reference.truth is None:
             return result
-        result |= _marginals(belief, approximation.quantiles(PROBABILITIES), reference, final)
+        result |= _marginals(belief, approximation, reference, final)
         if approximation.log_density(belief.draws[:1]) is not None:
             result |= divergences(approximation, target, reference, belief.draws)
     return result
 
 
-def from_belief(belief: Belief, reference: Reference, final: bool) -> Entries:
+def from_belief(belief: Belief, reference: Reference, final: bool, seed: int) -> Entries:
     """The metrics that moments and draws suffice for."""
     if reference.truth is None:
-        return distances.of(belief.draws, reference) if final else {}
+        return distances.of(belief.draws, reference, seed) if final else {}
     return {
         **_moments(belief, reference),
         **_covariance(belief, reference),
@@ -65,7 +66,7 @@ def from_belief(belief: Belief, reference: Reference, final: bool) -> Entries:
         **_wasserstein("marginal_wasserstein", belief.draws, reference.wasserstein),
         **_sliced(belief, reference.sliced),
         **_modes(belief, reference),
-        **(distances.of(belief.draws, reference) if final else {}),
+        **(distances.of(belief.draws, reference, seed) if final else {}),
     }
 
 
@@ -75,7 +76,7 @@ def _hopeless(reference: Reference, final: bool) -> Entries:
         return {"stein_discrepancy_squared": math.inf} if final and reference.stein else {}
     moments = reference.truth.moments
     draws = np.stack([moments.mean] * 8) if reference.draws is None else evenly(reference.draws, 100)
-    ideal = from_belief(Belief(moments.mean, moments.covariance, draws, False), reference, final)
+    ideal = from_belief(Belief(moments.mean, moments.covariance, draws, False), reference, final, seed=0)
     if reference.marginals is not None:
         ideal |= entry("tail_quantile_error", reference.marginals.tail_reference, 0.0, 0.0)
     errors_of = {name for name, metric in METRICS.items() if metric.perfect == 0}
@@ -119,9 +120,9 @@ def _named(belief: Belief, view: View | None, final: bool) -> Entries:
         return _of_view("named_", ("mean_error", "centred_b2"), values, view)
     result = _of_view("named_", NAMED_MOMENTS, values, view)
     if view.marginals is not None:
-        quantiles = np.quantile(values, PROBABILITIES, axis=0)
-        result |= _coverages("named_", LEVELS, quantiles, view.marginals, len(values))
-        result |= _tails("named_", quantiles, view.marginals, len(values))
+        quantiles, n = _quantiles(values)
+        result |= _coverages("named_", LEVELS, quantiles, view.marginals, n)
+        result |= _tails("named_", quantiles, view.marginals, n)
     return result | _wasserstein("named_marginal_wasserstein", values, view.wasserstein)
 
 
@@ -175,15 +176,22 @@ def mode_masses(belief: Belief, modes: Modes) -> Vector:
     return np.asarray(counts / len(belief.draws))
 
 
-def _marginals(belief: Belief, quantiles: Matrix, reference: Reference, final: bool) -> Entries:
+def _marginals(belief: Belief, approximation: Approximation, reference: Reference, final: bool) -> Entries:
     marginals = reference.marginals
     if marginals is None:
         return {}
+    if belief.own_draws:
+        quantiles, n = _quantiles(belief.draws)
+    else:
+        quantiles, n = approximation.quantiles(PROBABILITIES), math.inf
     names = LEVELS if final else ("coverage_90",)
-    return {
-        **_coverages("", names, quantiles, marginals, belief.independent),
-        **_tails("", quantiles, marginals, belief.independent),
-    }
+    return {**_coverages("", names, quantiles, marginals, n), **_tails("", quantiles, marginals, n)}
+
+
+def _quantiles(draws: Matrix) -> tuple[Matrix, float]:
+    """Marginal quantiles at `PROBABILITIES` (len, k) of draws (n, k), and how many of them were looked at."""
+    few = evenly(draws, max(QUANTILE_VALUES // draws.shape[1], LEAST_QUANTILE))
+    return np.quantile(few, PROBABILITIES, axis=0), float(len(few))
 
 
 def _coverages(prefix: str, names: Iterable[str], quantiles: Matrix, marginals: Marginals, n: float) -> Entries:

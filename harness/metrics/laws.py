@@ -174,12 +174,16 @@ def coverage(n: float, sd: float, level: float, reference: float = math.inf) -> 
 
     The mass in between has the law Beta(a, n + 1 - a) with a = level (n - 1) in every coordinate. For many draws the
     standard deviation of the average over coordinates comes to `sd` / sqrt(n), and that of one to
-    sqrt(level (1 - level) / n); the average is given the Beta law with its mean and variance. `reference` draws that
-    stand for the truth add their own noise.
+    sqrt(level (1 - level) / n); the average is given the Beta law with its mean and variance. Interpolation lowers the
+    variance of what is outside: with the quantile a share f above the k-th order statistic, that of k + f steps between
+    order statistics from k + f to k + f^2. `reference` draws that stand for the truth add their own noise.
     """
     a = level * (n - 1)
     mean = a / (n + 1)
-    variance = mean * (1 - mean) / (n + 2) * sd**2 / (level * (1 - level)) * (1 + n / reference)
+    outside = (n + 1 - a) / 2
+    f = outside % 1.0
+    interpolated = 1 - f * (1 - f) / outside
+    variance = mean * (1 - mean) / (n + 2) * interpolated * sd**2 / (level * (1 - level)) * (1 + n / reference)
     if variance == 0:
         return level - mean
     total = mean * (1 - mean) / variance - 1

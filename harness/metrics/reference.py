@@ -15,7 +15,7 @@ from harness.metrics.sliced import Sliced, directions
 from harness.metrics.standard import Standard
 from harness.metrics.stein import Stein
 from harness.metrics.views import View
-from targets.kernel import Matrix, Vector
+from targets.kernel import Matrix
 from targets.target import Target
 from targets.truth import Truth
 from variational.evaluation import log_densities
@@ -23,11 +23,19 @@ from variational.evaluation import log_densities
 SEED = 20_240_611  # of everything random in a reference: the same in every run, so that errors are comparable
 MOST_VALUES = 2_000_000  # in the reference draws, so that a target of a thousand dimensions stays cheap
 MOST_DRAWS, LEAST_DRAWS = 10_000, 2000
+PLENTY = 50_000  # draws of an exact sampler behind quantile functions, and moments that nobody knows
 
 
 def reference_draws(truth: Truth, dim: int) -> Matrix | None:
     """Exact or certified draws (n, dim), the same ones every time."""
     return truth.draws(int(np.clip(MOST_VALUES // dim, LEAST_DRAWS, MOST_DRAWS)), SEED)
+
+
+def plenty(truth: Truth, dim: int, draws: Matrix | None) -> Matrix | None:
+    """More of them where there is an exact sampler, or all that there are."""
+    if truth.sample is None and draws is None:
+        return None
+    return truth.draws(int(np.clip(MOST_VALUES // dim, LEAST_DRAWS, PLENTY)), SEED + 3)
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,14 @@ class Reference:
         normal = Normal.of(moments.mean, moments.covariance)
         independent = independent_draws(moments)
         marginals, wasserstein, sliced = None, None, None
-        if draws is not None:
-            marginals = Marginals.of(moments.mean, moments.sd, draws, gaussian, independent)
+        many = draws if gaussian else plenty(truth, target.dim, draws)
+        if many is not None:
+            marginals = Marginals.of(moments.mean, moments.sd, many, gaussian, independent)
             correlation = moments.covariance / np.outer(moments.sd, moments.sd) if gaussian else None
-            wasserstein = views.marginal_distance(moments, draws, correlation, rng, independent)
+            wasserstein = views.marginal_distance(moments, many, correlation, rng, independent)
             if normal is not None:
                 unit = directions(target.dim, rng)
-                sliced = Sliced.of(moments.mean, moments.sd, draws, unit, correlation, rng, independent)
+                sliced = Sliced.of(moments.mean, moments.sd, many, unit, correlation, rng, independent)
         return cls(
             target=target,
             truth=truth,
@@ -92,9 +101,9 @@ class Reference:
             draws=draws,
             normal=normal,
             moment_laws=MomentLaws.of(moments, draws, gaussian, rng),
-            named=views.named(target, truth, draws, rng),
-            invariant=views.mapped(target.invariant, truth, independent, SEED + 3, rng),
-            predicted=views.mapped(target.predictions, truth, independent, SEED + 3, rng),
+            named=views.named(target, truth, many, rng),
+            invariant=views.mapped(target.invariant, many, independent, rng),
+            predicted=views.mapped(target.predictions, many, independent, rng),
             covariance_factors=_covariance_factors(normal, draws, gaussian),
             marginals=marginals,
             wasserstein=wasserstein,

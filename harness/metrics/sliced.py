@@ -20,7 +20,7 @@ from targets.kernel import Matrix, Vector
 CELLS = 256
 DIRECTIONS = 64
 MOST_DRAWS = 10_000  # of more, evenly spaced ones are used
-BLOCKS = 50  # of reference draws, whose distances measure its law
+BLOCKS, BLOCK = 200, 100  # sets of so many reference draws, whose distances measure its law
 
 
 def directions(dim: int, rng: np.random.Generator) -> Matrix:
@@ -94,8 +94,8 @@ class Sliced:
             along = np.eye(len(centre)) if unit is None else unit
             spread = np.sqrt(np.einsum("ik,ij,jk->k", along, correlation, along, optimize=True))
             table, size = spread[:, None] * normal_cell_averages(), math.inf
-        length = n // BLOCKS
-        blocks = rng.permutation(n)[: BLOCKS * length].reshape(BLOCKS, length)
+        length = min(BLOCK, n // 10)
+        blocks = (rng.choice(n, length, replace=False, shuffle=False) for _ in range(BLOCKS))
         distances = np.array([np.mean(np.abs(cell_averages(projected[block]) - table)) for block in blocks])
         # a block is part of the draws behind an empirical table, which makes them closer by this factor
         scaled = distances * math.sqrt(length / (1 if correlation is not None else 1 - length / n))

@@ -4,9 +4,9 @@ Its square is E k_p(x, x') over two draws of q, with the Stein kernel
 
     k_p(x, y) = s(x).s(y) k + s(x).grad_y k + s(y).grad_x k + trace grad_x grad_y k,   s the gradient of log p,
 
-whose expectation over either argument is zero under p. It needs no draws of p, and no normaliser. Of n draws the average
+whose expectation over either argument is zero under p. It needs no draws of p, and no normaliser. Of n draws the mean
 over pairs of different ones is taken (the U-statistic of Liu, Lee and Jordan 2016): its expectation is zero for exact
-draws, whereas the average with each draw's own k_p(x, x), the V-statistic, is the discrepancy of the n points
+draws, whereas the mean with each draw's own k_p(x, x), the V-statistic, is the discrepancy of the n points
 themselves: positive, by E k_p(x, x) / n for exact draws, which would be a floor that swamps a small bias.
 """
 
@@ -35,7 +35,7 @@ class Stein:
 
     @classmethod
     def of(cls, target: Target, standard: Standard | None, draws: Matrix | None) -> "Stein":
-        """In posterior sd, with reference draws (n, dim) for its law; without a truth in the coordinates as they are."""
+        """With reference draws (n, dim) for its law, in posterior sd; without a truth in coordinates as they are."""
         if standard is None or draws is None:
             return cls(target, Standard(np.zeros(target.dim), np.ones(target.dim)), None)
         bare = cls(target, standard, None)

@@ -9,11 +9,12 @@ import numpy as np
 from harness.metrics.marginals import Marginals
 from harness.metrics.moments import MomentLaws, independent_draws
 from harness.metrics.sliced import Sliced
+from harness.metrics.standard import evenly
 from targets.kernel import Matrix
 from targets.target import Named, Target
 from targets.truth import Moments, Truth
 
-MOST_MAPPED, MAPPED_VALUES = 50_000, 5_000_000  # draws of an exact sampler that stand for moments nobody knows
+MAPPED_VALUES, LEAST_MAPPED = 5_000_000, 2000  # draws x quantities behind moments that come from draws; draws
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,11 @@ def named(target: Target, truth: Truth, draws: Matrix | None, rng: np.random.Gen
     )
 
 
-def mapped(
-    quantities: Named | None, truth: Truth, independent: float, seed: int, rng: np.random.Generator
-) -> View | None:
-    """Quantities whose moments come from reference draws, worth at most `independent` ones."""
-    if quantities is None:
+def mapped(quantities: Named | None, draws: Matrix | None, independent: float, rng: np.random.Generator) -> View | None:
+    """Quantities whose moments come from reference draws (n, dim), worth at most `independent` ones."""
+    if quantities is None or draws is None:
         return None
-    count = int(np.clip(MAPPED_VALUES // len(quantities.names), 1000, MOST_MAPPED))
-    draws = truth.draws(count, seed)
-    if draws is None:
-        return None
-    values = quantities.values(draws)
+    values = quantities.values(evenly(draws, max(MAPPED_VALUES // len(quantities.names), LEAST_MAPPED)))
     worth = min(float(len(values)), independent)
     moments = Moments.from_draws(values, worth)
     return View(quantities.values, moments, MomentLaws.of(moments, values, False, rng), None, None, worth)

@@ -234,8 +234,8 @@ _COORDINATES = (
         "squared kernel Stein discrepancy",
         0.0,
         False,
-        "E_q k_p(x, x'), x' another draw; k_p the Stein kernel of p and (1 + |x - y|²)^(-1/2), coordinates in posterior "
-        "sd, or as they are where no truth is known",
+        "E_q k_p(x, x'), x' another draw; k_p the Stein kernel of p and (1 + |x - y|²)^(-1/2), coordinates in "
+        "posterior sd, or as they are where no truth is known",
         "Gorham & Mackey 2017; U-statistic: Liu, Lee & Jordan 2016",
         -1.0,
         "Needs gradients of p alone. Unbiased, so that it may be negative; it hardly sees the masses of far modes.",
