@@ -76,7 +76,7 @@ class Reference:
 
     @classmethod
     def of(cls, target: Target) -> "Reference":
-        """Gather it: below half a second up to a thousand dimensions."""
+        """Gather it: below a second up to a thousand dimensions."""
         truth = target.truth
         if truth is None:
             return cls(target, None)

@@ -1,8 +1,8 @@
 """Quantities beside the coordinates that errors are measured of: named, label-invariant, and predicted ones."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from targets.kernel import Matrix
 from targets.target import Named, Target
 from targets.truth import Moments, Truth
 
-MAPPED_VALUES, LEAST_MAPPED = 5_000_000, 2000  # draws x quantities behind moments that come from draws; draws
+MAPPED_VALUES, LEAST_MAPPED = 2_000_000, 2000  # draws x quantities behind moments that come from draws; draws
+SEED = 20_240_614  # of the law of distances
 
 
 @dataclass(frozen=True)
@@ -24,41 +25,43 @@ class View:
     Attributes:
         values: maps draws (n, dim) to (n, k).
         moments: the truth's, of the k quantities.
+        known: (M, k) values at reference draws, or None.
         laws: floors of the errors of moments.
-        marginals, wasserstein: for the metrics of the marginals; None where nothing asks for them.
         worth: how many independent draws the moments are worth; infinite where they are exact.
     """
 
     values: Callable[[Matrix], Matrix]
     moments: Moments
+    known: Matrix | None
     laws: MomentLaws
-    marginals: Marginals | None
-    wasserstein: Sliced | None
     worth: float
 
     def moment_floors(self, n: float) -> dict[str, float]:
         """The 95 % quantile of each error of moments for n independent draws, the reference's own noise included."""
-        return self.laws.sampling_floors(1 / (1 / n + 1 / self.worth) if math.isfinite(self.worth) else n)
+        return self.laws.sampling_floors(1 / (1 / n + 1 / self.worth))
+
+    @cached_property
+    def marginals(self) -> Marginals | None:
+        """For coverage and tail quantiles."""
+        if self.known is None:
+            return None
+        return Marginals.of(self.moments.mean, self.moments.sd, self.known, False, self.worth)
+
+    @cached_property
+    def wasserstein(self) -> Sliced | None:
+        """For the Wasserstein distance of the marginals."""
+        if self.known is None:
+            return None
+        return marginal_distance(self.moments, self.known, None, np.random.default_rng(SEED), self.worth)
 
 
 def named(target: Target, truth: Truth, draws: Matrix | None, rng: np.random.Generator) -> View | None:
     """The named quantities, whose moments the truth has; None where it has none."""
     if truth.named is None or target.named is None:
         return None
-    moments, values = truth.named, None if draws is None else target.named.values(draws)
-    marginals, wasserstein = None, None
-    independent = independent_draws(moments)
-    if values is not None:
-        marginals = Marginals.of(moments.mean, moments.sd, values, False, independent)
-        wasserstein = marginal_distance(moments, values, None, rng, independent)
-    return View(
-        target.named.values,
-        moments,
-        MomentLaws.of(moments, values, False, rng),
-        marginals,
-        wasserstein,
-        independent,
-    )
+    values = None if draws is None else target.named.values(draws)
+    laws = MomentLaws.of(truth.named, values, False, rng)
+    return View(target.named.values, truth.named, values, laws, independent_draws(truth.named))
 
 
 def mapped(quantities: Named | None, draws: Matrix | None, independent: float, rng: np.random.Generator) -> View | None:
@@ -68,7 +71,7 @@ def mapped(quantities: Named | None, draws: Matrix | None, independent: float, r
     values = quantities.values(evenly(draws, max(MAPPED_VALUES // len(quantities.names), LEAST_MAPPED)))
     worth = min(float(len(values)), independent)
     moments = Moments.from_draws(values, worth)
-    return View(quantities.values, moments, MomentLaws.of(moments, values, False, rng), None, None, worth)
+    return View(quantities.values, moments, None, MomentLaws.of(moments, values, False, rng), worth)
 
 
 def marginal_distance(
