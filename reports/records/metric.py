@@ -7,11 +7,11 @@ NAMED = "named quantities"
 INVARIANT = "label-invariant quantities"
 PREDICTED = "what the target predicts"
 
-BY_ERRORS = "for a perfect answer one standard error of the reference off in every coordinate"
+BY_ERRORS = "what one standard error of the reference in every quantity comes to"
 BY_DRAWS = "expected between the truth and the draws that stand for it"
 EXACT_ANSWER = "zero: no reference is used"
-INDEPENDENT = "95 % quantile between the truth and n independent draws; zero for closed forms of a density"
-INDEPENDENT_OF_ANY = "95 % quantile between the truth and n independent draws, also of a density, which is sampled"
+INDEPENDENT = "95 % quantile for n independent draws of p; zero for a density"
+INDEPENDENT_OF_ANY = "95 % quantile for n independent draws of p; a density is sampled"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Metric:
         coordinates: what it looks at: `UNCONSTRAINED`, `NAMED`, `INVARIANT` or `PREDICTED`.
         by_reference: what its reference floor is.
         by_sampling: what its sampling floor is; n is the number of draws that it looked at.
-        draws: how many draws of q it looks at; those of a longer run are taken evenly spaced.
+        draws: how many draws of q it looks at, at most; those of a longer run are taken evenly spaced.
         final: whether it is computed at the last checkpoint alone, as what costs much or draws no curve is.
     """
 

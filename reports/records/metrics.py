@@ -17,6 +17,7 @@ __all__ = ["METRICS", "Metric"]
 FIELD = "the field's b² convention, Hoffman & Sountsov 2022"
 GAUSSIAN_KL = "Kullback & Leibler 1951; closed form between Gaussians"
 FEW, SOME, MANY = "at most 500", "at most 1,000", "at most 10,000"
+QUANTILES = "500,000 / quantities, at least 5,000"
 HALF_WIDTH = "95 % half-width of the estimate"
 
 OF_MASS = "standard error of the mass, from the number of reference draws"
@@ -88,6 +89,7 @@ _COORDINATES = (
         GAUSSIAN_KL,
         -1.0,
         "Infinite until there are more draws than coordinates.",
+        by_reference="expected of as many independent draws as the reference is worth",
     ),
     Metric(
         "sliced_wasserstein",
@@ -123,7 +125,7 @@ _COORDINATES = (
         note="What VI minimises.",
         by_reference="standard error of the log normaliser",
         by_sampling=HALF_WIDTH,
-        draws="4,000 of the density",
+        draws="at most 4,000 of the density",
     ),
     Metric(
         "kl_forward",
@@ -156,6 +158,7 @@ _COORDINATES = (
         "nominal coverage",
         note="Below 0.9 the answer is overconfident.",
         by_reference=OF_MASS,
+        draws=QUANTILES,
     ),
     Metric(
         "coverage_50",
@@ -165,6 +168,7 @@ _COORDINATES = (
         "mean over coordinates of the mass under p of q's central 50 % interval",
         "nominal coverage",
         by_reference=OF_MASS,
+        draws=QUANTILES,
         final=True,
     ),
     Metric(
@@ -176,6 +180,7 @@ _COORDINATES = (
         "nominal coverage",
         note="n draws cover about 1/n less: their outermost order statistics lie inside.",
         by_reference=OF_MASS,
+        draws=QUANTILES,
         final=True,
     ),
     Metric(
@@ -188,7 +193,7 @@ _COORDINATES = (
         -0.5,
         by_reference=BY_DRAWS,
         by_sampling=INDEPENDENT_OF_ANY,
-        draws="at most 200,000 / dim, between 1,000 and 10,000",
+        draws="200,000 / quantities, 1,000 to 10,000",
     ),
     Metric(
         "tail_quantile_error",
@@ -199,6 +204,7 @@ _COORDINATES = (
         "order statistics: David & Nagaraja 2003",
         -0.5,
         by_reference=BY_DRAWS,
+        draws=QUANTILES,
     ),
     Metric(
         "mmd_squared",
@@ -268,7 +274,7 @@ _COORDINATES = (
         note="Below the log normaliser in expectation.",
         by_reference=EXACT_ANSWER,
         by_sampling=HALF_WIDTH,
-        draws="4,000 of the density",
+        draws="at most 4,000 of the density",
     ),
     Metric(
         "eubo",
@@ -293,7 +299,7 @@ _COORDINATES = (
         "Undefined where a target predicts nothing. Whatever the labels of a mixture, predictions are the same.",
         coordinates=PREDICTED,
         by_sampling=INDEPENDENT_OF_ANY,
-        draws="at most 500,000 / predictions, and at least 1,000",
+        draws="500,000 / predictions, at least 1,000",
     ),
 )
 
