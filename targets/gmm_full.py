@@ -9,6 +9,7 @@ more than the weights need, independent of them and of the data; it makes all K!
 coordinates. Every constant is kept: the log normaliser is the log evidence.
 """
 
+import functools
 import itertools
 import math
 
@@ -48,7 +49,8 @@ def without_truth(components: int, n: int, separation: float, seed: int) -> Targ
         named=Named(_names(components, "weight", "sd"), _weights_means_scales),
         invariant=Named(_names(components, "ordered weight", "ordered sd", "ordered mu"), _ordered),
         predictions=Named(
-            tuple(f"p(y[{i}])" for i in range(1, min(n, PREDICTED) + 1)), lambda x: _predicted(x, data[:, :PREDICTED])
+            tuple(f"p(y[{i}])" for i in range(1, min(n, PREDICTED) + 1)),
+            functools.partial(_predicted, y=data[:, :PREDICTED]),
         ),
     )
 

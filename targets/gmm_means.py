@@ -6,6 +6,7 @@ Swapping the means changes nothing: two modes of equal mass. The density keeps e
 log evidence.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -97,8 +98,10 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         truth=truth,
         coordinates=("mu[1]", "mu[2]"),
         gaussian_prior=GaussianPrior(np.zeros(2), np.full(2, PRIOR_SD)),
-        invariant=Named(("lower mu", "upper mu"), lambda x: np.sort(x, axis=1)),
-        predictions=Named(tuple(f"p(y[{i}])" for i in range(1, shown + 1)), lambda x: _predicted(x, data[0, :shown])),
+        invariant=Named(("lower mu", "upper mu"), functools.partial(np.sort, axis=1)),
+        predictions=Named(
+            tuple(f"p(y[{i}])" for i in range(1, shown + 1)), functools.partial(_predicted, y=data[0, :shown])
+        ),
         tags=frozenset({"exact"}),
     )
 

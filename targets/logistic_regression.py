@@ -239,12 +239,14 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
 
 def _predictions(signed: Matrix) -> Named:
     """The probability of each of these rows' own label."""
+    return Named(
+        tuple(f"p(label[{i}])" for i in range(1, len(signed) + 1)), functools.partial(_probabilities, signed=signed)
+    )
 
-    def probabilities(x: Matrix) -> Matrix:
-        with np.errstate(over="ignore"):
-            return np.asarray(1 / (1 + np.exp(-(x @ signed.T))))
 
-    return Named(tuple(f"p(label[{i}])" for i in range(1, len(signed) + 1)), probabilities)
+def _probabilities(x: Matrix, signed: Matrix) -> Matrix:
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-(x @ signed.T))))
 
 
 @functools.cache
