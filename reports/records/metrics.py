@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from reports.records.distributions import DISTRIBUTIONS, OF_MASS, QUANTILES
 from reports.records.metric import (
     BY_DRAWS,
     EXACT_ANSWER,
@@ -16,13 +17,11 @@ __all__ = ["METRICS", "Metric"]
 
 FIELD = "the field's b² convention, Hoffman & Sountsov 2022"
 GAUSSIAN_KL = "Kullback & Leibler 1951; closed form between Gaussians"
-FEW, SOME, MANY = "at most 500", "at most 1,000", "at most 10,000"
-QUANTILES = "500,000 / quantities, at least 5,000"
+MANY = "at most 10,000"
 HALF_WIDTH = "95 % half-width of the estimate"
 
-OF_MASS = "standard error of the mass, from the number of reference draws"
 
-_COORDINATES = (
+_MOMENTS_AND_MODES = (
     Metric(
         "mean_error",
         "error of the mean",
@@ -160,110 +159,9 @@ _COORDINATES = (
         by_reference=OF_MASS,
         draws=QUANTILES,
     ),
-    Metric(
-        "coverage_50",
-        "coverage of central 50 % intervals",
-        0.5,
-        False,
-        "mean over coordinates of the mass under p of q's central 50 % interval",
-        "nominal coverage",
-        by_reference=OF_MASS,
-        draws=QUANTILES,
-        final=True,
-    ),
-    Metric(
-        "coverage_99",
-        "coverage of central 99 % intervals",
-        0.99,
-        False,
-        "mean over coordinates of the mass under p of q's central 99 % interval",
-        "nominal coverage",
-        note="n draws cover about 1/n less: their outermost order statistics lie inside.",
-        by_reference=OF_MASS,
-        draws=QUANTILES,
-        final=True,
-    ),
-    Metric(
-        "marginal_wasserstein",
-        "marginal Wasserstein distance",
-        0.0,
-        True,
-        "mean over coordinates of the first Wasserstein distance of the marginals, in posterior sd",
-        "Vallender 1974: the integral of |Q_q(u) - Q_p(u)| over u",
-        -0.5,
-        by_reference=BY_DRAWS,
-        by_sampling=INDEPENDENT_OF_ANY,
-        draws="200,000 / quantities, 1,000 to 10,000",
-    ),
-    Metric(
-        "tail_quantile_error",
-        "error of the 1 % and 99 % quantiles",
-        0.0,
-        True,
-        "mean over coordinates and u in {0.01, 0.99} of |Q_q(u) - Q_p(u)|, in posterior sd",
-        "order statistics: David & Nagaraja 2003",
-        -0.5,
-        by_reference=BY_DRAWS,
-        draws=QUANTILES,
-    ),
-    Metric(
-        "mmd_squared",
-        "squared maximum mean discrepancy",
-        0.0,
-        False,
-        "E_q k(x, x') + E_p k(y, y') - 2 E k(x, y), x' and y' other draws; k = exp(-|x - y|² / 2h²), coordinates in "
-        "posterior sd, h the median distance of two draws of p",
-        "Gretton et al. 2012, unbiased estimate (eq. 3)",
-        -1.0,
-        "Unbiased, so that it may be negative.",
-        by_reference="sd of the estimate of a perfect answer without noise",
-        by_sampling=INDEPENDENT_OF_ANY,
-        draws=FEW,
-        final=True,
-    ),
-    Metric(
-        "energy_distance",
-        "energy distance",
-        0.0,
-        False,
-        "2 E |x - y| - E_q |x - x'| - E_p |y - y'|, x' and y' other draws, coordinates in posterior sd",
-        "Székely & Rizzo 2013, unbiased estimate",
-        -1.0,
-        "Unbiased, so that it may be negative.",
-        by_reference="sd of the estimate of a perfect answer without noise",
-        by_sampling=INDEPENDENT_OF_ANY,
-        draws=FEW,
-        final=True,
-    ),
-    Metric(
-        "stein_discrepancy_squared",
-        "squared kernel Stein discrepancy",
-        0.0,
-        False,
-        "E_q k_p(x, x'), x' another draw; k_p the Stein kernel of p and (1 + |x - y|²)^(-1/2), coordinates in "
-        "posterior sd, or as they are where no truth is known",
-        "Gorham & Mackey 2017; U-statistic: Liu, Lee & Jordan 2016",
-        -1.0,
-        "Needs gradients of p alone. Unbiased, so that it may be negative; it hardly sees the masses of far modes.",
-        by_reference=EXACT_ANSWER,
-        by_sampling=INDEPENDENT_OF_ANY + "; unknown without a truth",
-        draws=FEW,
-        final=True,
-    ),
-    Metric(
-        "classifier_two_sample",
-        "classifier two-sample test",
-        0.0,
-        False,
-        "accuracy on held-out draws, less 1/2, of a linear discriminant between draws of q and p on x, x² and random "
-        "Fourier features",
-        "Lopez-Paz & Oquab 2017",
-        note="At most 1/2, where the two can be told apart without error.",
-        by_reference="standard error of the accuracy on the draws of p",
-        by_sampling="95 % quantile of a fair coin's share among the held-out draws of both",
-        draws=SOME,
-        final=True,
-    ),
+)
+
+_BOUNDS_AND_PREDICTIONS = (
     Metric(
         "elbo",
         "evidence lower bound",
@@ -302,6 +200,8 @@ _COORDINATES = (
         draws="500,000 / predictions, at least 1,000",
     ),
 )
+
+_COORDINATES = (*_MOMENTS_AND_MODES, *DISTRIBUTIONS, *_BOUNDS_AND_PREDICTIONS)
 
 
 def _of(prefix: str, coordinates: str, name: str, final: bool) -> Metric:
