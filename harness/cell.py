@@ -250,8 +250,8 @@ def judge(target: Target, outcome: Outcome, seed: int) -> tuple[Columns, dict[st
     if not said:
         return columns, {}
     reference = metrics.Reference.of(target)
-    for _, approximation in said:
-        errors = metrics.evaluate(approximation, target, reference, seed)
+    for k, (_, approximation) in enumerate(said):
+        errors = metrics.evaluate(approximation, target, reference, seed, final=k == len(said) - 1)
         for name in metrics.COLUMNS:
             columns[name].append(errors[name])
     return columns, metrics.summary(said[-1][1], target, reference)

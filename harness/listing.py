@@ -1,6 +1,7 @@
 """What `crossover list` and `crossover info` say."""
 
 import sys
+from dataclasses import asdict
 from typing import Any
 
 SECTIONS = ["targets", "methods", "metrics", "presets", "studies"]
@@ -27,6 +28,8 @@ def text(found: dict[str, list[dict[str, Any]]]) -> str:
         for record in records:
             tags = f"  [{', '.join(record['tags'])}]" if record.get("tags") else ""
             lines.append(f"  {record['name']:<{width}}  {record['summary']}{tags}")
+            if len(found) == 1:
+                lines += [f"  {'':<{width}}    {about}" for about in record.get("about", ())]
         lines.append("")
     return "\n".join(lines).rstrip()
 
@@ -71,7 +74,19 @@ def _metrics() -> list[dict[str, Any]]:
     from reports.records import METRICS
 
     return [
-        {"name": metric.name, "summary": f"{metric.label}: {metric.formula}", "tags": []} for metric in METRICS.values()
+        {
+            "name": metric.name,
+            "summary": f"{metric.label}: {metric.formula}",
+            "tags": ["last checkpoint"] if metric.final else [],
+            **{key: value for key, value in asdict(metric).items() if key not in ("name", "note")},
+            "about": [
+                f"source: {metric.source}; of: {metric.coordinates}; draws of q: {metric.draws}",
+                f"reference floor: {metric.by_reference}",
+                f"sampling floor: {metric.by_sampling}",
+                *([metric.note] if metric.note else []),
+            ],
+        }
+        for metric in METRICS.values()
     ]
 
 

@@ -64,7 +64,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
 
     results = runs.read(cells, curves)
     looks = _looks(results)
-    metrics = results.metrics
+    metrics = results.curves
     numbers = {
         "methods": looks,
         "metrics": {metric.name: _metric(metric) for metric in metrics},

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reports import analysis, efficiency
+from reports import analysis, efficiency, last_errors
 from reports.analysis import Alarm, Answer
-from reports.records import METRICS
+from reports.records import METRICS, Metric
 from reports.runs import (
     E_BFMI_ALARM,
     ESS_ALARM,
@@ -46,6 +46,7 @@ def page(results: Results) -> dict[str, Any]:
     for target, methods in zip(targets, results.entries.values(), strict=True):
         target["efficiency"] = efficiency.sampling(methods)
         target["accuracy"] = efficiency.accuracy(methods, costs[target["name"]])
+        target["last_errors"] = last_errors.table(methods)
     status = [text(cell["status"]) for cell in results.cells]
     return {
         "totals": {
@@ -67,11 +68,18 @@ def page(results: Results) -> dict[str, Any]:
             for failure in target["failures"]
         ],
         "metrics": metrics,
-        "default_metric": next((metric.name for metric in metrics), ""),
+        "curves": _grouped(results.curves),
+        "default_metric": next((metric.name for metric in results.curves), ""),
         "questions": {question: METRICS[names[0]].label for question, names in analysis.QUESTIONS},
         "limits": {"r_hat": R_HAT_LIMIT, "ess": f"{ESS_LIMIT:.0f}"},
         "provenance": _provenance(results.cells),
     }
+
+
+def _grouped(metrics: list[Metric]) -> list[dict[str, Any]]:
+    """Metrics by what they look at, for a selector."""
+    kinds = dict.fromkeys(metric.coordinates for metric in metrics)
+    return [{"coordinates": kind, "metrics": [m for m in metrics if m.coordinates == kind]} for kind in kinds]
 
 
 def _answers(name: str, methods: Mapping[str, Entry]) -> list[Answer]:

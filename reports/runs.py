@@ -179,6 +179,11 @@ class Results:
         runs = [run for methods in self.entries.values() for entry in methods.values() for run in entry.runs.values()]
         return [m for m in METRICS.values() if any(bool(np.isfinite(run.curves[m.name]).any()) for run in runs)]
 
+    @property
+    def curves(self) -> list[Metric]:
+        """Those of them that are known at every checkpoint."""
+        return [metric for metric in self.metrics if not metric.final]
+
 
 def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
     """Runs from the two tables of the records. Of equal cells with different budgets that with the largest counts."""

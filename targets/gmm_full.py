@@ -9,6 +9,7 @@ more than the weights need, independent of them and of the data; it makes all K!
 coordinates. Every constant is kept: the log normaliser is the log evidence.
 """
 
+import functools
 import itertools
 import math
 
@@ -23,6 +24,7 @@ from targets.target import Named, Target
 from targets.truth import Modes
 
 MOST = 10  # components
+PREDICTED = 100  # observations at which the predictive density is asked for, at most
 CERTIFIED = {2: "gmm_full_2"}  # by number of components, other options at their defaults
 
 
@@ -36,14 +38,20 @@ def without_truth(components: int, n: int, separation: float, seed: int) -> Targ
     """The posterior given n observations about the corners of a regular polygon whose side is `separation`."""
     require(2 <= components <= MOST, f"gmm_posterior: components={components} is not accepted; it takes 2 to {MOST}")
     require(n >= 1, f"gmm_posterior: n={n} is not accepted; it takes 1 or more")
+    data = data_matrix(_observations(components, n, separation, seed))
     return Target(
         name="gmm_posterior",
         dim=SIZE * components,
         log_density_and_gradient=kernels.posterior_of_two if components == 2 else kernels.posterior,
         log_density=kernels.posterior_of_two_density if components == 2 else kernels.posterior_density,
-        data=data_matrix(_observations(components, n, separation, seed)),
+        data=data,
         coordinates=_names(components, "log_g", "log_sd"),
         named=Named(_names(components, "weight", "sd"), _weights_means_scales),
+        invariant=Named(_names(components, "ordered weight", "ordered sd", "ordered mu"), _ordered),
+        predictions=Named(
+            tuple(f"p(y[{i}])" for i in range(1, min(n, PREDICTED) + 1)),
+            functools.partial(_predicted, y=data[:, :PREDICTED]),
+        ),
     )
 
 
@@ -81,11 +89,11 @@ def _observations(components: int, n: int, separation: float, seed: int) -> Matr
     return np.asarray(centres(components, separation).T[:, label] + rng.standard_normal((2, n)))
 
 
-def _names(components: int, amount: str, scale: str) -> tuple[str, ...]:
+def _names(components: int, amount: str, scale: str, mean: str = "mu") -> tuple[str, ...]:
     return tuple(
         name
         for k in range(1, components + 1)
-        for name in (f"{amount}[{k}]", f"mu[{k},1]", f"mu[{k},2]", f"{scale}[{k},1]", f"{scale}[{k},2]")
+        for name in (f"{amount}[{k}]", f"{mean}[{k},1]", f"{mean}[{k},2]", f"{scale}[{k},1]", f"{scale}[{k},2]")
     )
 
 
@@ -95,3 +103,21 @@ def _weights_means_scales(x: Matrix) -> Matrix:
     named[:, :, 0] = amounts / amounts.sum(axis=1, keepdims=True)
     named[:, :, 3:] = np.exp(named[:, :, 3:])
     return named.reshape(x.shape)
+
+
+def _ordered(x: Matrix) -> Matrix:
+    """Weights, means and scales, the components in the order of the first coordinate of their means."""
+    named = _weights_means_scales(x).reshape(len(x), -1, SIZE)
+    order = np.argsort(named[:, :, 1], axis=1)
+    return np.asarray(np.take_along_axis(named, order[:, :, None], axis=1).reshape(x.shape))
+
+
+def _predicted(x: Matrix, y: Matrix) -> Matrix:
+    """Predictive densities (n, m) of one observation at each y (2, m)."""
+    named = _weights_means_scales(x).reshape(len(x), -1, SIZE)
+    density = np.zeros((len(x), y.shape[1]))
+    for weight, *means_and_scales in np.moveaxis(named, 0, 2)[..., None]:
+        mean, sd = means_and_scales[:2], means_and_scales[2:]
+        squares = ((y[0] - mean[0]) / sd[0]) ** 2 + ((y[1] - mean[1]) / sd[1]) ** 2
+        density += weight / (2 * math.pi * sd[0] * sd[1]) * np.exp(-0.5 * squares)
+    return density

@@ -6,6 +6,7 @@ Swapping the means changes nothing: two modes of equal mass. The density keeps e
 log evidence.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -14,12 +15,13 @@ from targets.exponential import exp_minus
 from targets.kernel import Matrix, Vector, aligned, compiled, data_matrix, densities, density, empty, kernel
 from targets.options import require
 from targets.quadrature import Grid
-from targets.target import GaussianPrior, Target
+from targets.target import GaussianPrior, Named, Target
 from targets.truth import Certificate, Modes, Truth
 
 PRIOR_SD = 5.0
 BLOCK = 512  # observations under one logarithm: a product of as many factors of at most 2 cannot overflow
 LARGEST = 1_000  # observations; finding the truth takes a second then
+PREDICTED = 100  # observations at which the predictive density is asked for, at most
 PER_NODE = 0.75  # least standard deviations from node to node: for a Gaussian the rule errs by exp(-2 (pi / 0.75)^2)
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -77,6 +79,7 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
     require(1 <= n <= LARGEST, f"gmm_posterior: n={n} is not accepted; model='means' takes 1 to {LARGEST}")
     rng = np.random.default_rng(seed)
     data = data_matrix([np.where(np.arange(n) % 2, 0.5, -0.5) * separation + rng.standard_normal(n)])
+    shown = min(n, PREDICTED)
     grid = _grid(data)
     truth = Truth(
         moments=grid.moments(),
@@ -95,8 +98,17 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         truth=truth,
         coordinates=("mu[1]", "mu[2]"),
         gaussian_prior=GaussianPrior(np.zeros(2), np.full(2, PRIOR_SD)),
+        invariant=Named(("lower mu", "upper mu"), functools.partial(np.sort, axis=1)),
+        predictions=Named(
+            tuple(f"p(y[{i}])" for i in range(1, shown + 1)), functools.partial(_predicted, y=data[0, :shown])
+        ),
         tags=frozenset({"exact"}),
     )
+
+
+def _predicted(x: Matrix, y: Vector) -> Matrix:
+    """Predictive densities (n, len(y)) of one observation at each y."""
+    return np.asarray(np.exp(-0.5 * (y - x[:, :, None]) ** 2).mean(axis=1) / math.sqrt(2 * math.pi))
 
 
 def _grid(data: Matrix) -> Grid:

@@ -18,13 +18,14 @@ from targets.kernel import Matrix, data_matrix, density, helper, kernel
 from targets.lanes import WIDTH as LANES
 from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
-from targets.target import GaussianPrior, Rows, Target
+from targets.target import GaussianPrior, Named, Rows, Target
 
 INTERCEPT_SD = 10.0
 COEFFICIENT_SD = 2.5
 
 BLOCK = 128  # rows at once, at most: a product of as many factors of at most 2 cannot overflow
 BLOCK_VALUES = 4096  # rows x columns at once: 32 KiB stay in the first-level cache from the first pass to the second
+PREDICTED = 100  # rows, in their shuffled order, whose probabilities are asked for
 CHEAP = 200_000  # rows x columns up to which a synthetic posterior's truth is found at load, in a second or two
 
 _BREAST_CANCER = pathlib.Path(__file__).parent / "data" / "breast_cancer.csv"
@@ -231,8 +232,21 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
             np.zeros(signed.shape[1]), np.array([INTERCEPT_SD] + [COEFFICIENT_SD] * (signed.shape[1] - 1))
         ),
         rows=Rows(prior, likelihood),
+        predictions=_predictions(signed[:PREDICTED]),
         tags=frozenset({"real-data"} if dataset == "breast_cancer" else {"synthetic"}),
     )
+
+
+def _predictions(signed: Matrix) -> Named:
+    """The probability of each of these rows' own label."""
+    return Named(
+        tuple(f"p(label[{i}])" for i in range(1, len(signed) + 1)), functools.partial(_probabilities, signed=signed)
+    )
+
+
+def _probabilities(x: Matrix, signed: Matrix) -> Matrix:
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-(x @ signed.T))))
 
 
 @functools.cache

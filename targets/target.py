@@ -49,7 +49,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Named:
-    """Named quantities of a target: `values(x: (n, dim)) -> (n, len(names))`."""
+    """Quantities of a target, with their names: `values(x: (n, dim)) -> (n, len(names))`."""
 
     names: tuple[str, ...]
     values: Callable[[Matrix], Matrix]
@@ -71,6 +71,10 @@ class Target:
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
         gaussian, gaussian_prior, rows, named: optional structure that some methods require.
+        invariant: quantities that no relabelling of the coordinates changes, for a density that such a one leaves as it
+            is: errors of them are errors of the answer, whatever the labels.
+        predictions: what the model predicts of rows of its data, such as means, probabilities or densities; of many
+            rows some hundred are enough.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -90,6 +94,8 @@ class Target:
     gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
     named: Named | None = None
+    invariant: Named | None = None
+    predictions: Named | None = None
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 

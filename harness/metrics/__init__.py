@@ -2,14 +2,15 @@
 
 `Reference.of(target)` gathers what is needed once; `evaluate(approximation, target, reference, seed)` gives all
 columns. The formulas stand in `reports.records.METRICS`. Every floor is a distance from the perfect answer: of a metric
-that is zero for one, a value of the metric; of `coverage_90`, of |coverage - 0.9|; of `sd_ratio_worst`, of |log ratio|.
+that is zero for one, a value of the metric; of a coverage, of |coverage - level|; of `sd_ratio_worst`, of |log ratio|.
 """
 
 from harness.metrics.evaluate import COLUMNS, evaluate
+from harness.metrics.pairs import add_pairs
 from harness.metrics.reference import Reference
 from harness.metrics.summary import summary
 from targets.target import Target
-from variational.evaluation import compile_log_densities
+from variational.evaluation import compile_log_densities, with_gradients
 
 __all__ = ["COLUMNS", "Reference", "compile_for", "evaluate", "summary"]
 
@@ -17,3 +18,6 @@ __all__ = ["COLUMNS", "Reference", "compile_for", "evaluate", "summary"]
 def compile_for(target: Target) -> None:
     """Load or compile what `evaluate` will call, so that no two processes compile it at once."""
     compile_log_densities(target)
+    _ = add_pairs.compiled
+    if target.differentiable:
+        _ = target.kernel, with_gradients.compiled

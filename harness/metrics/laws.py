@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtri, ndtr, polygamma, psi
+from scipy.special import betainc, chdtri, gammaincinv, polygamma, psi
 
 from targets.kernel import Matrix, Vector
 
@@ -117,6 +117,47 @@ def gamma_quantile(mean: float, sd: float) -> float:
     return float(mean * chdtri(freedom, 1 - LEVEL) / freedom)
 
 
+@dataclass(frozen=True)
+class Degenerate:
+    """The law of the U-statistic of a degenerate kernel: n U tends to sum_i lambda_i (z_i^2 - 1), z_i standard normal.
+
+    (Serfling 1980, section 5.5.2; for two samples Gretton et al. 2012, theorem 12.) Of that its standard deviation and
+    skewness are estimated without bias, and the Gamma law with both is taken.
+    """
+
+    sd: float
+    skewness: float
+
+    @classmethod
+    def of(cls, kernel: Matrix) -> "Degenerate":
+        """From the kernel between n draws, (n, n); centred so that no entry knows of its own draw.
+
+        (U-centring: Szekely and Rizzo 2014, definition 2.)
+        """
+        n = len(kernel)
+        values = kernel - np.diag(np.diagonal(kernel))
+        rows = values.sum(axis=0) / (n - 2)
+        values += values.sum() / ((n - 1) * (n - 2)) - rows - rows[:, None]
+        np.fill_diagonal(values, 0.0)
+        square = float(np.sum(values * values)) / (n * (n - 3))
+        cube = float(np.sum((values @ values) * values)) / (n * (n - 3) * (n - 4))
+        sd = math.sqrt(2 * max(square, 0.0))
+        return cls(sd, max(0.0, 8 * cube / sd**3) if sd > 0 else 0.0)
+
+    def spread(self, n: float, reference: float = math.inf) -> float:
+        """The standard deviation for n draws against the truth, or against as many draws as `reference` says."""
+        own = 1 / (n * (n - 1)) if n > 1 else math.inf
+        other = 0.0 if math.isinf(reference) else 1 / (reference * (reference - 1))
+        return self.sd * math.sqrt(own + other + 2 / (n * reference))
+
+    def quantile(self, n: float, reference: float = math.inf) -> float:
+        """The 95 % quantile, likewise."""
+        if self.skewness < 1e-3:
+            return 1.6449 * self.spread(n, reference)
+        shape = 4 / self.skewness**2
+        return self.spread(n, reference) * float((gammaincinv(shape, LEVEL) - shape) / math.sqrt(shape))
+
+
 def total_variation(masses: Vector, n: float, rng: np.random.Generator) -> float:
     """The 95 % quantile of the total variation between masses and their frequencies among n draws."""
     shares = rng.multinomial(int(n), masses / masses.sum(), size=4000) / n
@@ -128,20 +169,28 @@ def total_variation_mean(masses: Vector, n: float) -> float:
     return 0.5 * MEAN_ABSOLUTE_NORMAL * float(np.sum(np.sqrt(masses * (1 - masses) / n)))
 
 
-def coverage(n: float, sd: float) -> float:
-    """The 95 % quantile of |coverage_90 - 0.9| for intervals between linearly interpolated quantiles of n draws.
+def coverage(n: float, sd: float, level: float, reference: float = math.inf) -> float:
+    """The 95 % quantile of |coverage - level| for central intervals between linearly interpolated quantiles of n draws.
 
-    The mass in between has the law Beta(a, n + 1 - a) with a = 0.9 (n - 1) in every coordinate. For many draws the
-    standard deviation of the average over coordinates comes to `sd` / sqrt(n), and that of one to 0.3 / sqrt(n).
+    The mass in between has the law Beta(a, n + 1 - a) with a = level (n - 1) in every coordinate. For many draws the
+    standard deviation of the average over coordinates comes to `sd` / sqrt(n), and that of one to
+    sqrt(level (1 - level) / n); the average is given the Beta law with its mean and variance. Interpolation lowers the
+    variance of what is outside: with the quantile a share f above the k-th order statistic, that of k + f steps between
+    order statistics from k + f to k + f^2. `reference` draws that stand for the truth add their own noise.
     """
-    a = 0.9 * (n - 1)
+    a = level * (n - 1)
     mean = a / (n + 1)
-    spread = math.sqrt(mean * (1 - mean) / (n + 2)) * sd / 0.3
-    if spread == 0:
-        return 0.9 - mean
-    low, high = 0.0, 0.9
-    for _ in range(50):
+    outside = (n + 1 - a) / 2
+    f = outside % 1.0
+    interpolated = 1 - f * (1 - f) / outside
+    variance = mean * (1 - mean) / (n + 2) * interpolated * sd**2 / (level * (1 - level)) * (1 + n / reference)
+    if variance == 0:
+        return level - mean
+    total = mean * (1 - mean) / variance - 1
+    low, high = 0.0, level
+    for _ in range(40):
         middle = 0.5 * (low + high)
-        below = ndtr((0.9 + middle - mean) / spread) - ndtr((0.9 - middle - mean) / spread)
+        upper, lower = min(1.0, level + middle), level - middle
+        below = betainc(mean * total, (1 - mean) * total, upper) - betainc(mean * total, (1 - mean) * total, lower)
         low, high = (middle, high) if below < LEVEL else (low, middle)
     return high

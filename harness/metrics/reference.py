@@ -1,15 +1,21 @@
 """What the metrics need of a target's truth, gathered once for all checkpoints of a run."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr
 
-from harness.metrics import laws
+from harness.metrics import laws, views
+from harness.metrics.classifier import Classifier
+from harness.metrics.marginals import Marginals
 from harness.metrics.moments import MomentLaws, independent_draws
 from harness.metrics.normal import Normal, divergence
-from harness.metrics.sliced import Sliced
-from targets.kernel import Matrix, Vector
+from harness.metrics.pairs import Pairs
+from harness.metrics.sliced import Sliced, directions
+from harness.metrics.standard import Standard
+from harness.metrics.stein import Stein
+from harness.metrics.views import View
+from targets.kernel import Matrix
 from targets.target import Target
 from targets.truth import Truth
 from variational.evaluation import log_densities
@@ -17,7 +23,7 @@ from variational.evaluation import log_densities
 SEED = 20_240_611  # of everything random in a reference: the same in every run, so that errors are comparable
 MOST_VALUES = 2_000_000  # in the reference draws, so that a target of a thousand dimensions stays cheap
 MOST_DRAWS, LEAST_DRAWS = 10_000, 2000
-Z90 = 1.6448536269514722  # the normal quantile of 0.95
+PLENTY = 50_000  # draws of an exact sampler behind quantile functions, and moments that nobody knows
 
 
 def reference_draws(truth: Truth, dim: int) -> Matrix | None:
@@ -25,100 +31,112 @@ def reference_draws(truth: Truth, dim: int) -> Matrix | None:
     return truth.draws(int(np.clip(MOST_VALUES // dim, LEAST_DRAWS, MOST_DRAWS)), SEED)
 
 
-@dataclass(frozen=True)
-class Marginals:
-    """Marginal distribution functions: of a Gaussian (mean and sd), or of reference draws sorted by coordinate."""
-
-    mean: Vector
-    sd: Vector
-    ordered: Matrix | None  # (dim, n)
-    spread: float  # standard deviation over draws of the share of coordinates within their central 90 %
-
-    @classmethod
-    def of(cls, mean: Vector, sd: Vector, draws: Matrix, gaussian: bool) -> "Marginals":
-        """From reference draws (n, dim)."""
-        if gaussian:
-            low, high, ordered = mean - Z90 * sd, mean + Z90 * sd, None
-        else:
-            ordered = np.sort(draws.T, axis=1)
-            low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-        inside = np.mean((draws >= low) & (draws <= high), axis=1)
-        return cls(mean, sd, ordered, float(inside.std()))
-
-    def mass(self, low: Vector, high: Vector) -> float:
-        """The mass between low and high (dim,), averaged over coordinates."""
-        if self.ordered is None:
-            return float(np.mean(ndtr((high - self.mean) / self.sd) - ndtr((low - self.mean) / self.sd)))
-        counts = [np.searchsorted(row, (a, b)) for row, a, b in zip(self.ordered, low, high, strict=True)]
-        return float(np.mean(np.diff(counts, axis=1)) / self.ordered.shape[1])
-
-    @property
-    def reference_floor(self) -> float:
-        """Standard error of `mass` near 0.9, from the finite number of reference draws."""
-        return 0.0 if self.ordered is None else self.spread / float(np.sqrt(self.ordered.shape[1]))
+def plenty(truth: Truth, dim: int, draws: Matrix | None) -> Matrix | None:
+    """More of them where there is an exact sampler, or all that there are."""
+    if truth.sample is None and draws is None:
+        return None
+    return truth.draws(int(np.clip(MOST_VALUES // dim, LEAST_DRAWS, PLENTY)), SEED + 3)
 
 
 @dataclass(frozen=True)
 class Reference:
     """The truth as the metrics use it. What is None or NaN is not known, and metrics that need it are undefined.
 
+    What only the last checkpoint asks for is made when it is first read.
+
     Attributes:
-        truth: the target's.
+        target: whose truth it is.
+        truth: what is known of it.
         gaussian: whether the target is a Gaussian, so that marginals and projections are exact.
         draws: (n, dim) exact or certified draws.
         normal: the Gaussian with the true mean and covariance.
-        moment_laws, named_laws: floors of the errors of moments, of coordinates and of named quantities.
+        moment_laws: floors of the errors of the coordinates' moments.
+        named, invariant, predicted: the target's other quantities.
         covariance_factors: mean and sd of `covariance_error` for independent draws, relative to a Gaussian target.
-        marginals, sliced: for `coverage_90` and `sliced_wasserstein`.
+        marginals, wasserstein, sliced: for the metrics of marginal distributions, and of projections.
         independent: how many independent draws the truth is worth; infinite where it is exact.
         mean_log_density: E_p of the unnormalised log density, and its standard error.
     """
 
+    target: Target
     truth: Truth | None
     gaussian: bool = False
     draws: Matrix | None = None
     normal: Normal | None = None
     moment_laws: MomentLaws | None = None
-    named_laws: MomentLaws | None = None
+    named: View | None = None
+    invariant: View | None = None
+    predicted: View | None = None
     covariance_factors: tuple[float, float] = (1.0, 1.0)
     marginals: Marginals | None = None
+    wasserstein: Sliced | None = None
     sliced: Sliced | None = None
     independent: float = float("inf")
     mean_log_density: tuple[float, float] = (float("nan"), 0.0)
 
     @classmethod
     def of(cls, target: Target) -> "Reference":
-        """Gather it: below half a second up to a thousand dimensions."""
+        """Gather it: below a second up to a thousand dimensions."""
         truth = target.truth
         if truth is None:
-            return cls(None)
+            return cls(target, None)
         rng = np.random.default_rng(SEED + 1)
         moments, gaussian = truth.moments, target.gaussian is not None
         draws = reference_draws(truth, target.dim)
         normal = Normal.of(moments.mean, moments.covariance)
-        marginals, sliced = None, None
-        if draws is not None:
-            marginals = Marginals.of(moments.mean, moments.sd, draws, gaussian)
+        independent = independent_draws(moments)
+        marginals, wasserstein, sliced = None, None, None
+        many = draws if gaussian else plenty(truth, target.dim, draws)
+        if many is not None:
+            marginals = Marginals.of(moments.mean, moments.sd, many, gaussian, independent)
+            correlation = moments.covariance / np.outer(moments.sd, moments.sd) if gaussian else None
+            wasserstein = views.marginal_distance(moments, many, correlation, rng, independent)
             if normal is not None:
-                correlation = moments.covariance / np.outer(moments.sd, moments.sd) if gaussian else None
-                sliced = Sliced.of(moments.mean, moments.sd, draws, correlation, rng)
-        named_laws = None
-        if truth.named is not None and target.named is not None:
-            named_draws = None if draws is None else target.named.values(draws)
-            named_laws = MomentLaws.of(truth.named, named_draws, False, rng)
+                unit = directions(target.dim, rng)
+                sliced = Sliced.of(moments.mean, moments.sd, many, unit, correlation, rng, independent)
         return cls(
+            target=target,
             truth=truth,
             gaussian=gaussian,
             draws=draws,
             normal=normal,
             moment_laws=MomentLaws.of(moments, draws, gaussian, rng),
-            named_laws=named_laws,
+            named=views.named(target, truth, many, rng),
+            invariant=views.mapped(target.invariant, many, independent, rng),
+            predicted=views.mapped(target.predictions, many, independent, rng),
             covariance_factors=_covariance_factors(normal, draws, gaussian),
             marginals=marginals,
+            wasserstein=wasserstein,
             sliced=sliced,
-            independent=independent_draws(moments),
+            independent=independent,
             mean_log_density=_mean_log_density(target, truth, draws),
         )
+
+    @cached_property
+    def standard(self) -> Standard | None:
+        """Coordinates in posterior sd."""
+        if self.truth is None or self.draws is None:
+            return None
+        return Standard.of(self.truth.moments, self.draws)
+
+    @cached_property
+    def pairs(self) -> Pairs | None:
+        """For `mmd_squared` and `energy_distance`."""
+        if self.standard is None or self.draws is None:
+            return None
+        return Pairs.of(self.standard, self.draws, self.independent)
+
+    @cached_property
+    def classifier(self) -> Classifier | None:
+        """For `classifier_two_sample`."""
+        if self.standard is None or self.draws is None or self.pairs is None:
+            return None
+        return Classifier.of(self.standard, self.draws, self.pairs.width, np.random.default_rng(SEED + 4))
+
+    @cached_property
+    def stein(self) -> Stein | None:
+        """For `stein_discrepancy_squared`; None where the target has no gradient."""
+        return Stein.of(self.target, self.standard, self.draws) if self.target.differentiable else None
 
     def expected_covariance_error(self, n: float) -> float:
         """The mean of `covariance_error` over sets of n independent draws."""

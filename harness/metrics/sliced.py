@@ -20,7 +20,7 @@ from targets.kernel import Matrix, Vector
 CELLS = 256
 DIRECTIONS = 64
 MOST_DRAWS = 10_000  # of more, evenly spaced ones are used
-BLOCKS = 50  # of reference draws, whose distances measure its law
+BLOCKS, BLOCK = 200, 100  # sets of so many reference draws, whose distances measure its law
 
 
 def directions(dim: int, rng: np.random.Generator) -> Matrix:
@@ -56,7 +56,8 @@ class Sliced:
 
     Attributes:
         centre, scale: (dim,) true mean and standard deviation.
-        directions: (dim, K) unit vectors.
+        directions: (dim, K) unit vectors; None for the dim coordinates themselves, whose mean distance is that of the
+            marginals.
         table: (K, CELLS) cell averages of the true quantile functions.
         mean, sd: of sqrt(n) times the distance between the truth and n independent draws.
         draws: how many draws made the table; infinite where it is exact.
@@ -64,7 +65,7 @@ class Sliced:
 
     centre: Vector
     scale: Vector
-    directions: Matrix
+    directions: Matrix | None
     table: Matrix
     mean: float
     sd: float
@@ -72,27 +73,37 @@ class Sliced:
 
     @classmethod
     def of(
-        cls, centre: Vector, scale: Vector, draws: Matrix, correlation: Matrix | None, rng: np.random.Generator
+        cls,
+        centre: Vector,
+        scale: Vector,
+        draws: Matrix,
+        unit: Matrix | None,
+        correlation: Matrix | None,
+        rng: np.random.Generator,
+        independent: float = math.inf,
     ) -> "Sliced":
-        """From reference draws (n, dim), and for a Gaussian target its correlation (dim, dim), which makes it exact."""
-        unit = directions(len(centre), rng)
-        projected = ((draws - centre) / scale) @ unit
+        """From reference draws (n, dim), worth at most `independent` ones, along `unit` (dim, K).
+
+        Of a Gaussian target its correlation (dim, dim) makes it exact.
+        """
+        projected = _projected((draws - centre) / scale, unit)
         n = len(draws)
         if correlation is None:
-            table, size = cell_averages(projected), float(n)
+            table, size = cell_averages(projected), min(float(n), independent)
         else:
-            spread = np.sqrt(np.einsum("ik,ij,jk->k", unit, correlation, unit, optimize=True))
+            along = np.eye(len(centre)) if unit is None else unit
+            spread = np.sqrt(np.einsum("ik,ij,jk->k", along, correlation, along, optimize=True))
             table, size = spread[:, None] * normal_cell_averages(), math.inf
-        length = n // BLOCKS
-        blocks = rng.permutation(n)[: BLOCKS * length].reshape(BLOCKS, length)
+        length = min(BLOCK, n // 10)
+        blocks = (rng.choice(n, length, replace=False, shuffle=False) for _ in range(BLOCKS))
         distances = np.array([np.mean(np.abs(cell_averages(projected[block]) - table)) for block in blocks])
         # a block is part of the draws behind an empirical table, which makes them closer by this factor
-        scaled = distances * math.sqrt(length / (1 - length / size))
+        scaled = distances * math.sqrt(length / (1 if correlation is not None else 1 - length / n))
         return cls(centre, scale, unit, table, float(scaled.mean()), float(scaled.std(ddof=1)), size)
 
     def distance(self, draws: Matrix) -> float:
         """The distance of draws (n, dim) from the truth."""
-        projected = ((draws - self.centre) / self.scale) @ self.directions
+        projected = _projected((draws - self.centre) / self.scale, self.directions)
         return float(np.mean(np.abs(cell_averages(projected) - self.table)))
 
     @property
@@ -103,3 +114,7 @@ class Sliced:
     def sampling_floor(self, n: float) -> float:
         """The 95 % quantile of the distance between n independent draws and the table, which has its own noise."""
         return gamma_quantile(self.mean, self.sd) * math.sqrt(1 / n + 1 / self.draws)
+
+
+def _projected(standardised: Matrix, unit: Matrix | None) -> Matrix:
+    return standardised if unit is None else np.asarray(standardised @ unit)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.metrics.evaluate import Belief, mode_masses
+from harness.metrics.belief import Belief
+from harness.metrics.evaluate import mode_masses
 from harness.metrics.reference import Reference
 from targets.kernel import Vector
 from targets.protocols import Approximation

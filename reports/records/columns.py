@@ -5,7 +5,7 @@ from typing import Literal
 
 from reports.records.metrics import METRICS
 
-SCHEMA_VERSION = 2  # columns that an older cell lacks are read as nulls
+SCHEMA_VERSION = 3  # columns that an older cell lacks are read as nulls
 
 Kind = Literal["int", "float", "bool", "text", "words", "json"]
 

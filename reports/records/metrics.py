@@ -1,52 +1,27 @@
 """The metrics of error: what each is called, means, and is for a perfect answer. `harness` computes them."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+
+from reports.records.distributions import DISTRIBUTIONS, OF_MASS, QUANTILES
+from reports.records.metric import (
+    BY_DRAWS,
+    EXACT_ANSWER,
+    INDEPENDENT_OF_ANY,
+    INVARIANT,
+    NAMED,
+    PREDICTED,
+    Metric,
+)
+
+__all__ = ["METRICS", "Metric"]
 
 FIELD = "the field's b² convention, Hoffman & Sountsov 2022"
 GAUSSIAN_KL = "Kullback & Leibler 1951; closed form between Gaussians"
+MANY = "at most 10,000"
+HALF_WIDTH = "95 % half-width of the estimate"
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One metric.
-
-    Attributes:
-        name: its column in the curves; with `_reference_floor` and `_sampling_floor` behind it, those of its floors.
-        label: what it is called in tables and on axes.
-        perfect: its value for a perfect answer, None where that depends on the target (the log normaliser).
-        log: whether its axis is logarithmic.
-        formula: its definition; q is the approximation, p the target.
-        source: where the definition comes from.
-        rate: the exponent with which independent draws bring it to its perfect value as they grow in number, or None.
-        note: what its reader has to know, or ''.
-    """
-
-    name: str
-    label: str
-    perfect: float | None
-    log: bool
-    formula: str
-    source: str
-    rate: float | None = None
-    note: str = ""
-
-    @property
-    def reference_floor(self) -> str:
-        """The column with the error that the reference's own standard error implies."""
-        return f"{self.name}_reference_floor"
-
-    @property
-    def ranks(self) -> bool:
-        """Whether methods can be ranked by it: a perfect answer has one value, the same on every target."""
-        return self.perfect is not None
-
-    @property
-    def sampling_floor(self) -> str:
-        """The column with the 95 % quantile of the metric between the truth and as many independent draws."""
-        return f"{self.name}_sampling_floor"
-
-
-_LIST = (
+_MOMENTS_AND_MODES = (
     Metric(
         "mean_error",
         "error of the mean",
@@ -113,6 +88,7 @@ _LIST = (
         GAUSSIAN_KL,
         -1.0,
         "Infinite until there are more draws than coordinates.",
+        by_reference="expected of as many independent draws as the reference is worth",
     ),
     Metric(
         "sliced_wasserstein",
@@ -123,6 +99,9 @@ _LIST = (
         "Rabin et al. 2012; Bonneel et al. 2015",
         -0.5,
         "Sees shape and modes, not only moments.",
+        by_reference=BY_DRAWS,
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws=MANY,
     ),
     Metric(
         "mode_mass_error",
@@ -132,8 +111,21 @@ _LIST = (
         "total variation between the masses of the modes: half the sum of |mass_q - mass_p|",
         "total variation distance",
         -0.5,
+        by_reference="expected of as many independent draws as the reference is worth",
+        by_sampling=INDEPENDENT_OF_ANY,
     ),
-    Metric("kl_reverse", "KL(q || p)", 0.0, True, "E_q [log q - log p], nats", GAUSSIAN_KL, note="What VI minimises."),
+    Metric(
+        "kl_reverse",
+        "KL(q || p)",
+        0.0,
+        True,
+        "E_q [log q - log p], nats",
+        GAUSSIAN_KL,
+        note="What VI minimises.",
+        by_reference="standard error of the log normaliser",
+        by_sampling=HALF_WIDTH,
+        draws="at most 4,000 of the density",
+    ),
     Metric(
         "kl_forward",
         "KL(p || q)",
@@ -142,6 +134,9 @@ _LIST = (
         "E_p [log p - log q], nats",
         GAUSSIAN_KL,
         note="Large where q leaves out what the posterior holds.",
+        by_reference="standard error of the estimate",
+        by_sampling="zero: q is not sampled",
+        draws="none",
     ),
     Metric(
         "sd_ratio_worst",
@@ -161,7 +156,12 @@ _LIST = (
         "mean over coordinates of the mass under p of q's central 90 % interval",
         "nominal coverage",
         note="Below 0.9 the answer is overconfident.",
+        by_reference=OF_MASS,
+        draws=QUANTILES,
     ),
+)
+
+_BOUNDS_AND_PREDICTIONS = (
     Metric(
         "elbo",
         "evidence lower bound",
@@ -170,6 +170,9 @@ _LIST = (
         "E_q [log p~ - log q], nats",
         "Jordan et al. 1999",
         note="Below the log normaliser in expectation.",
+        by_reference=EXACT_ANSWER,
+        by_sampling=HALF_WIDTH,
+        draws="at most 4,000 of the density",
     ),
     Metric(
         "eubo",
@@ -179,25 +182,59 @@ _LIST = (
         "E_p [log p~ - log q], nats",
         "Blessing et al. 2024",
         note="Above the log normaliser in expectation.",
+        by_reference="standard error of the estimate",
+        by_sampling="zero: q is not sampled",
+        draws="none",
     ),
     Metric(
-        "named_mean_error",
-        "error of the mean, named quantities",
+        "predictive_error",
+        "error of what is predicted",
         0.0,
         True,
-        "mean_error of the target's named quantities",
+        "root mean over predictions f of ((E_q f - E_p f) / sd_p f)²; the target says what it predicts of rows of data",
         "root-mean-square standardised error",
         -0.5,
-    ),
-    Metric(
-        "named_centred_b2",
-        "b² of the variance, named quantities",
-        0.0,
-        True,
-        "centred_b2 of the target's named quantities",
-        "b² about the true mean",
-        -1.0,
+        "Undefined where a target predicts nothing. Whatever the labels of a mixture, predictions are the same.",
+        coordinates=PREDICTED,
+        by_sampling=INDEPENDENT_OF_ANY,
+        draws="500,000 / predictions, at least 1,000",
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _LIST}
+_COORDINATES = (*_MOMENTS_AND_MODES, *DISTRIBUTIONS, *_BOUNDS_AND_PREDICTIONS)
+
+
+def _of(prefix: str, coordinates: str, name: str, final: bool) -> Metric:
+    """The metric called `name` of other quantities than the coordinates; of a density through its draws."""
+    metric = next(metric for metric in _COORDINATES if metric.name == name)
+    return replace(
+        metric,
+        name=f"{prefix}_{name}",
+        label=f"{metric.label}, {coordinates}",
+        formula=f"{name} of the target's {coordinates}",
+        coordinates=coordinates,
+        by_sampling=INDEPENDENT_OF_ANY,
+        note="",
+        final=final,
+    )
+
+
+_NAMED = (
+    *(_of("named", NAMED, name, False) for name in ("mean_error", "centred_b2")),
+    *(
+        _of("named", NAMED, name, True)
+        for name in (
+            "mean_error_worst",
+            "centred_b2_worst",
+            "sd_ratio_worst",
+            "coverage_50",
+            "coverage_90",
+            "coverage_99",
+            "marginal_wasserstein",
+            "tail_quantile_error",
+        )
+    ),
+)
+_INVARIANT = tuple(_of("invariant", INVARIANT, name, False) for name in ("mean_error", "centred_b2", "sd_ratio_worst"))
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_COORDINATES, *_NAMED, *_INVARIANT)}

@@ -218,10 +218,22 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
         assert named == known
 
 
-def test_metrics_presets_studies_and_starts_are_documented() -> None:
-    methodology = (HOUSE / "docs" / "methodology.md").read_text(encoding="utf-8")
-    for name in METRICS:
-        assert f"| `{name}` |" in methodology, name
+def test_the_page_of_metrics_says_what_the_registry_does() -> None:
+    """Its rows, in order: formula, perfect value and source; then quantities, checkpoints, draws and floors."""
+    page = (HOUSE / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    definitions = [
+        (m.name, m.formula, "none" if m.perfect is None else f"{m.perfect:g}", m.source) for m in METRICS.values()
+    ]
+    floors = [
+        (m.name, m.coordinates, "last" if m.final else "all", m.draws, m.by_reference, m.by_sampling)
+        for m in METRICS.values()
+    ]
+    known = [(f"`{name}`", *(text.replace("|", "\\|") for text in rest)) for name, *rest in (*definitions, *floors)]
+    assert rows == ["| " + " | ".join(row) + " |" for row in known]
+
+
+def test_presets_studies_and_starts_are_documented() -> None:
     first_run = (HOUSE / "docs" / "first-run.md").read_text(encoding="utf-8")
     for name in (*PRESETS, *STUDIES):
         assert f"`{name}`" in first_run, name

@@ -156,16 +156,18 @@ def made(
         value, sampling = error.copy(), np.where(np.isfinite(draws), 1 / np.sqrt(draws), 0.0)
         if metric.rate == -1.0:
             value, sampling = value**2, sampling**2
-        if metric.name == "sd_ratio_worst":
+        if metric.perfect == 1.0:
             value = np.exp(-error)
-        elif metric.name == "coverage_90":
-            value = 0.9 - 0.5 * np.minimum(error, 1)
+        elif metric.perfect:
+            value = metric.perfect * (1 - 0.5 * np.minimum(error, 1))
         elif metric.name in ("elbo", "eubo"):
             value = np.full(rows, np.nan) if "mcmc" in kind else error * (-5 if metric.name == "elbo" else 5)
         elif metric.name.startswith("kl_"):
             value = np.full(rows, np.nan) if "mcmc" in kind else error * (1 if metric.name == "kl_reverse" else 4)
         elif (metric.name == "mode_mass_error" and masses is None) or (metric.rate == -1.0 and name == "student_t"):
             value = np.full(rows, np.nan)
+        if metric.final:
+            value = np.where(np.arange(rows) == rows - 1, value, math.nan)
         curves[metric.name] = value
         curves[metric.reference_floor] = [0.0 if "exact" in tags else 0.004] * rows
         curves[metric.sampling_floor] = sampling

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import statistics
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 
 import reports
-from reports import analysis, page, rows, runs, wording
+from reports import analysis, last_errors, page, rows, runs, wording
 from reports.records import METRICS, Folder, RecordsError, open_folder
 from reports.runs import Ledger, Results
 from reports.statistics import Crossover, Interval, Outcome
+from reports.wording import significant
 
 
 class Tags(HTMLParser):
@@ -136,6 +138,29 @@ def test_the_ledger_moves_the_curves(numbers: dict[str, Any]) -> None:
     assert seconds["run"][0] is None and seconds["run"][-1] < seconds["w"][-1]
     evaluations = hmc["cost"]["evaluations"]
     assert evaluations["w"][-1] - evaluations["run"][-1] == pytest.approx(2000, rel=0.1)
+
+
+def test_metrics_of_the_last_answer_stand_in_tables_and_draw_no_curves(
+    read: Results, numbers: dict[str, Any], parsed: Tags
+) -> None:
+    """Their medians over seeds, grey within their floors; the selector offers the others, by what they look at."""
+    final = [metric for metric in METRICS.values() if metric.final]
+    assert not set(numbers["metrics"]) & {metric.name for metric in final}
+    offered = {a.get("value") for tag, a in parsed.tags if tag == "option"}
+    assert set(numbers["metrics"]) <= offered and not offered & {metric.name for metric in final}
+    assert {a.get("label") for tag, a in parsed.tags if tag == "optgroup"} == {m.coordinates for m in read.curves}
+    methods = read.entries["correlated_gaussian[dim=10]"]
+    table = last_errors.table(methods)
+    assert table is not None and [metric.name for metric in table["head"]] == [metric.name for metric in final]
+    rows = {row["method"]: row["cells"] for row in table["rows"]}
+    at = [metric.name for metric in final].index("energy_distance")
+    for name, cells in rows.items():
+        runs_of = [run for run in methods[name].runs.values() if len(run.running)]
+        if runs_of:
+            known = statistics.median(run.curves["energy_distance"][-1] for run in runs_of)
+            floor = statistics.median(run.curves["energy_distance_sampling_floor"][-1] for run in runs_of)
+            assert cells[at]["text"] == significant(known) and cells[at]["noise"] == (known <= floor)
+    assert last_errors.table({}) is None
 
 
 def test_sweeps_have_no_gradient_curve(numbers: dict[str, Any]) -> None:
