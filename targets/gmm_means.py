@@ -95,6 +95,7 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         truth=truth,
         coordinates=("mu[1]", "mu[2]"),
         gaussian_prior=GaussianPrior(np.zeros(2), np.full(2, PRIOR_SD)),
+        relabellings=((1, 0),),
         tags=frozenset({"exact"}),
     )
 

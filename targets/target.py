@@ -71,6 +71,8 @@ class Target:
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
         gaussian, gaussian_prior, rows, named: optional structure that some methods require.
+        relabellings: orders of the coordinates that leave the density unchanged, those of a mixture's components: the
+            others follow from these by repetition.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -90,6 +92,7 @@ class Target:
     gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
     named: Named | None = None
+    relabellings: tuple[tuple[int, ...], ...] = ()
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 
