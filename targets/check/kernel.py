@@ -138,7 +138,9 @@ def pure(target: Target, points: Matrix) -> Finding:
     back, mixed = _bits(target, several[::-1].copy(), target.data)[::-1], _bits(target, several[order], target.data)
     same = np.array_equal(forth, back) and np.array_equal(forth[order], mixed)
     worst = "values" if not np.array_equal(forth[:, 0], back[:, 0]) else "gradients"
-    detail = "same bits in three orders" if same else f"{worst} depend on the call before: something is kept between calls"
+    detail = (
+        "same bits in three orders" if same else f"{worst} depend on the call before: something is kept between calls"
+    )
     return Finding(same, what, detail)
 
 

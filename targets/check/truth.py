@@ -29,7 +29,9 @@ def shapes(target: Target, truth: Truth) -> Finding:
             wrong.append("the covariance is not symmetric")
         if (np.diagonal(covariance) < 0.0).any():
             wrong.append("a variance is negative")
-    return Finding(not wrong, "the moments have the target's dimension", "; ".join(wrong) or f"{target.dim} coordinates")
+    return Finding(
+        not wrong, "the moments have the target's dimension", "; ".join(wrong) or f"{target.dim} coordinates"
+    )
 
 
 def _wrong_shapes(moments: Moments, dim: int) -> Iterator[str]:
