@@ -22,7 +22,7 @@ from targets.target import Target
 from targets.truth import Truth
 
 CHAINS = 32
-NANOSECONDS = 5e8  # nominal, that each sampler may spend
+NANOSECONDS = 3e8  # nominal, that each sampler may spend
 FEWEST, MOST = 60_000, 1_000_000  # evaluations
 LEAST = 50  # draws a chain
 MIXED = 1.02  # R-hat of chains that start apart, above which nothing is said
@@ -60,7 +60,7 @@ def findings(target: Target, seed: int) -> Iterator[Finding]:
     worst, limit = int(np.argmax(both)), threshold(CHAINS, len(both))
     coordinate = target.coordinates[worst % target.dim]
     detail = (
-        f"at worst t = {one[worst]:.1f} and {other[worst]:.1f} in {coordinate}; both beyond {limit:.1f} would be wrong; "
+        f"at worst t = {one[worst]:.1f} and {other[worst]:.1f} in {coordinate}; both beyond {limit:.1f} are wrong; "
         f"standard errors up to {max(opinion.resolution for opinion in opinions):.3f}"
     )
     drawn = _picture(opinions, exact, [name for name, _ in pair], worst % target.dim)

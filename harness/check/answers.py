@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.check.spending import BUDGET, advanced, chains, seeds
 from targets.check import SIGMAS, Finding, average
-from targets.kernel import Vector
+from targets.kernel import Matrix, Vector
 from targets.protocols import Approximation, Method, Status
 from targets.target import Target
 
@@ -75,12 +75,10 @@ def consistent(approximation: Approximation, target: Target, rng: np.random.Gene
     if chains(approximation) is None:
         density = approximation.log_density(drawn)
         if density is not None:
-            yield normalised(approximation, mean, covariance, np.asarray(density), drawn)
+            yield normalised(mean, covariance, np.asarray(density), drawn)
 
 
-def normalised(
-    approximation: Approximation, mean: Vector, covariance: np.ndarray, density: Vector, drawn: np.ndarray
-) -> Finding:
+def normalised(mean: Vector, covariance: Matrix, density: Vector, drawn: Matrix) -> Finding:
     """E_q r / q = 1 for a narrower Gaussian r: q integrates to one, and is the density of its own draws."""
     what = "its density is normalised, and that of its draws"
     if density.shape != (len(drawn),):

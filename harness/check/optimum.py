@@ -59,9 +59,11 @@ def _moments(method: Method, target: Target, fits: list[Approximation]) -> Itera
 
 
 def _log_sds(method: Method, target: Target) -> tuple[Vector, Vector, str]:
-    """Bounds (dim,) on the log sds of the optimum: 1 / precision_ii for the reverse KL and independent coordinates
-    (Bishop 2006, 10.1.2), the marginal variances for the forward KL and for any dense covariance.
-    """  # noqa: D205, D209
+    """Bounds (dim,) on the log sds of the optimum.
+
+    Its variances are 1 / precision_ii for the reverse KL and independent coordinates (Bishop 2006, 10.1.2), and the
+    marginal ones for the forward KL and for any dense covariance.
+    """
     assert target.truth is not None  # noqa: S101
     covariance = target.truth.moments.covariance
     narrow = -0.5 * np.log(np.diagonal(np.linalg.inv(covariance)))

@@ -1,8 +1,8 @@
 """Is this target right? Every claim that a target makes about itself, tested in a second or two.
 
 Statistical findings take DRAWS exact draws and raise the alarm at SIGMAS standard errors: for a normal average a false
-alarm comes once in 5e8, and a bias of 0.06 standard deviations is found 99 times in 100. The others are exact, or differ
-from what is right by rounding that was allowed for a thousand times over.
+alarm comes once in 5e8, and a bias of 0.06 standard deviations is found 99 times in 100. The others are exact, or allow
+for rounding many times over.
 """
 
 from collections.abc import Iterator

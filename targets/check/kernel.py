@@ -44,10 +44,15 @@ def starts(target: Target, points: Matrix) -> Finding:
 
 
 def gradient(target: Target, points: Matrix, centre: Vector) -> Finding:
-    """The gradient against finite differences, at the points and at their images nearer to the centre and further out."""
+    """The gradient against finite differences, at the points and at their images nearer to the centre and further out.
+
+    Where the density is finite but beyond all use, a gradient may overflow.
+    """
     near = points[: 2 * len(points) // 3]
-    slopes = [worst_slope(target, points)]
-    slopes += [worst_slope(target, centre + scale * (near - centre)) for scale in SCALES]
+    images = [centre + scale * (near - centre) for scale in SCALES]
+    with np.errstate(invalid="ignore"):
+        useful = [image[~(np.abs(target.log_densities(image)) > OVERFLOW)] for image in [points, *images]]
+    slopes = [worst_slope(target, image) for image in useful]
     worst: Slope = max(slopes, key=lambda slope: slope.error)
     ok = worst.error <= TOLERANCE
     detail = f"largest relative error {worst.error:.1e} against finite differences, over scales of {SCALES[0]:g} to "
@@ -101,7 +106,7 @@ def data_alone(target: Target, points: Matrix) -> Finding:
     what = "a call reads the data and nothing around them"
     if target.data.nbytes > LARGEST_COPY:
         return Finding(True, what, "not looked at: the data are too large to copy")
-    answers = []
+    answers: list[np.ndarray] = []
     for rubbish in (math.nan, 7.0):
         block = empty(target.data.size + 2 * GUARD * target.data.shape[1])
         block[:] = rubbish
@@ -109,7 +114,7 @@ def data_alone(target: Target, points: Matrix) -> Finding:
         inside[:] = target.data
         inside.flags.writeable = False
         answers.append(_bits(target, points, inside))
-    same = np.array_equal(*answers)
+    same = np.array_equal(answers[0], answers[1])
     return Finding(same, what, "same bits wherever they lie" if same else "a row or column beyond the last is read")
 
 
