@@ -22,8 +22,8 @@ class Line(TypedDict):
     """A finding: whether it holds, what it is, one line of reasons, and the numbers of its picture, which may be none.
 
     `drawn` has a `kind`. 'gradient': `scales` and `errors`, as many, and the `tolerance`. 'quantiles': those of the
-    truth (`exact`) and of a method (`found`, the median over `runs`, between `low` and `high`). 'samplers': those of the
-    truth, and `lines`, the same by the name of each sampler.
+    truth (`exact`) and of a method (`found`, the median over `runs`, between `low` and `high`). 'samplers': those of
+    the truth, and `lines`, the same by the name of each sampler.
     """
 
     ok: bool

@@ -56,9 +56,10 @@ def _resumes(method: Method, target: Target, seed: int) -> Finding:
 
 def _threads(method: Method, target: Target, one: int, other: int) -> Finding:
     alone = [said(advanced(method, target, each)) for each in (one, other)]
+    runs = [method.start(target, each) for each in (one, other)]  # both before either goes on
     with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(lambda each: said(advanced(method, target, each)), (one, other)))
-    kept = all(same(*pair) for pair in zip(alone, together, strict=True))
+        list(pool.map(lambda run: spend(run, SHORT), runs))
+    kept = all(same(before, said(run)) for before, run in zip(alone, runs, strict=True))
     return Finding(kept, "two runs at once", "in two threads each ends in the bits that it has alone")
 
 

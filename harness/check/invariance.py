@@ -19,11 +19,12 @@ from targets.protocols import Method, Run, Status
 from targets.target import Target
 from targets.truth import Truth
 
-RUNS = 24
+RUNS = 32
 WORK = 30_000  # evaluations of each after warm-up
 REACHING = 8  # runs from ordinary starting points
 EXACT = 100_000  # draws that quantiles are known by
 PROBABILITIES = np.array([0.1, 0.5, 0.9])
+TAILS = np.array([0.05, 0.25])  # left out on either side of an interval
 MEAN_WITHIN = 0.25  # sd, and
 VARIANCE_WITHIN = 0.5  # in log: of all runs from ordinary starting points together
 SLACK = {"unadjusted": 0.05, "smc": 0.02}  # by tag: what an average may be off, in sd
@@ -39,7 +40,7 @@ class Known:
     Attributes:
         names: what each is called.
         expected, error: (k,) expectations and their standard errors.
-        cuts: (3, dim) quantiles.
+        cuts: (3, dim) quantiles; low, high: (2, dim) ends of intervals.
     """
 
     target: Target
@@ -48,6 +49,8 @@ class Known:
     expected: Vector
     error: Vector
     cuts: Matrix
+    low: Matrix
+    high: Matrix
 
     @classmethod
     def of(cls, target: Target, seed: int) -> "Known":
@@ -61,8 +64,9 @@ class Known:
         names = [f"E z[{k}]" for k in coordinates]
         names += [f"E z[{a}] z[{b}]" for a, b in zip(i, j, strict=True)]
         names += [f"P(x[{k}] < its {p:g} quantile)" for p in PROBABILITIES for k in coordinates]
+        names += [f"P(x[{k}] between its {p:g} and {1 - p:g} quantiles)" for p in TAILS for k in coordinates]
         scale = moments.sd[i] * moments.sd[j]
-        probabilities = np.repeat(PROBABILITIES, target.dim)
+        probabilities = np.repeat([*PROBABILITIES, *(1 - 2 * TAILS)], target.dim)
         expected = [np.zeros(target.dim), moments.covariance[i, j] / scale, probabilities]
         error = [
             moments.mean_error / moments.sd,
@@ -73,15 +77,18 @@ class Known:
             names += [f"mass of mode {k}" for k in range(len(truth.modes.masses))]
             expected.append(truth.modes.masses)
             error.append(np.zeros(len(truth.modes.masses)))
-        cuts = np.quantile(exact, PROBABILITIES, axis=0)
-        return cls(target, truth, names, np.concatenate(expected), np.concatenate(error), cuts)
+        cuts, low, high = (np.quantile(exact, p, axis=0) for p in (PROBABILITIES, TAILS, 1 - TAILS))
+        return cls(target, truth, names, np.concatenate(expected), np.concatenate(error), cuts, low, high)
 
     def averages(self, x: Matrix) -> Vector:
         """(k,) averages over the draws x (n, dim)."""
         moments = self.truth.moments
         z = (x - moments.mean) / moments.sd
         i, j = np.triu_indices(self.target.dim)
-        parts = [z.mean(axis=0), (z[:, i] * z[:, j]).mean(axis=0), (x < self.cuts[:, None]).mean(axis=1).ravel()]
+        with np.errstate(over="ignore", invalid="ignore"):  # of chains that run away
+            parts = [z.mean(axis=0), (z[:, i] * z[:, j]).mean(axis=0)]
+        parts.append((x < self.cuts[:, None]).mean(axis=1).ravel())
+        parts.append(((x > self.low[:, None]) & (x < self.high[:, None])).mean(axis=1).ravel())
         if self.truth.modes is not None:
             parts.append(np.bincount(self.truth.modes.assign(x), minlength=len(self.truth.modes.masses)) / len(x))
         return np.concatenate(parts)
