@@ -18,16 +18,15 @@ ROUNDING = 1e-6  # of a covariance, relative
 def shapes(target: Target, truth: Truth) -> Finding:
     """Every moment is (dim,), the covariance (dim, dim) and no other than its transpose."""
     wrong = [*_wrong_shapes(truth.moments, target.dim)]
-    if truth.named is not None:
-        if target.named is None:
-            wrong.append("moments of named quantities, but no named quantities")
-        else:
-            wrong += [f"named {each}" for each in _wrong_shapes(truth.named, len(target.named.names))]
+    if truth.named is not None and target.named is not None:
+        wrong += [f"named {each}" for each in _wrong_shapes(truth.named, len(target.named.names))]
     if not wrong:
         covariance = np.nan_to_num(truth.moments.covariance, posinf=0.0, neginf=0.0)
         if not np.allclose(covariance, covariance.T, rtol=ROUNDING):
             wrong.append("the covariance is not symmetric")
-        if (np.diagonal(covariance) < 0.0).any():
+        all_moments = [truth.moments, *([truth.named] if truth.named is not None else [])]
+        squares = [(m.variance, m.variance_of_square, m.variance_of_centred_square) for m in all_moments]
+        if any((part < 0.0).any() for parts in squares for part in parts):
             wrong.append("a variance is negative")
     return Finding(
         not wrong, "the moments have the target's dimension", "; ".join(wrong) or f"{target.dim} coordinates"
