@@ -144,21 +144,49 @@ def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:
 
 @cli.command()
 @click.argument("name", metavar="NAME|FILE")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all that is random.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=pathlib.Path),
+    metavar="FILE.html",
+    help="Also write a page, with pictures.",
+)
 @plugin_option
-def check(name: str, plugin_files: tuple[str, ...]) -> None:
+def check(name: str, seed: int, output: pathlib.Path | None, plugin_files: tuple[str, ...]) -> None:
     """Say whether a target or a method is right, with reasons; exit code 1 if it is not."""
     from harness import check as checks
 
+    if str(output) == "-":
+        raise click.UsageError("-o - is not accepted; it takes the name of a file")
     _load_plugins(plugin_files)
-    right = True
-    for subject, findings in checks.check(name):
+    subjects = {}
+    for subject, findings in checks.check(name, seed):
         click.echo(subject)
+        subjects[subject] = findings
         for finding in findings:
-            right = right and finding.ok
             click.echo(f"  {'ok   ' if finding.ok else 'WRONG'} {finding.what}: {finding.detail}")
+    right = all(finding.ok for findings in subjects.values() for finding in findings)
     click.echo("right" if right else "wrong")
+    if output is not None:
+        from reports import verdict
+
+        lines: Any = {subject: list(map(vars, findings)) for subject, findings in subjects.items()}
+        click.echo(os.fsencode(verdict.write(lines, output, f"crossover check {name} --seed {seed}").resolve()))
     if not right:
         raise SystemExit(WRONG)
+
+
+@cli.command()
+@click.argument("what", metavar="target|method", type=click.Choice(["target", "method"]))
+@click.argument("name", metavar="NAME")
+@click.option("--kind", type=click.Choice(["mcmc", "vi"]), help="Of a method: a sampler (default), or a fit.")
+def new(what: str, name: str, kind: str | None) -> None:
+    """Write NAME.py, a target or a method that passes `crossover check` as it stands, to go on from."""
+    from harness import scaffold
+
+    path = scaffold.write(what, name, kind)
+    click.echo(f"{path} is written; change it, and ask: crossover check {path}")
 
 
 @cli.command()

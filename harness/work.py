@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from harness import cell, metrics, plugins, registry
 from reports.records import encoded
 from targets.check import check_target
+from targets.check.kernel import as_bits
 from targets.options import UsageError
 
 
@@ -34,7 +37,16 @@ class Check:
     plugins: tuple[str, ...]
 
 
-def perform(task: Compute | Warmup | Check) -> tuple[Any, str]:
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a target at points (n, dim)."""
+
+    target: str
+    points: np.ndarray
+    plugins: tuple[str, ...]
+
+
+def perform(task: Compute | Warmup | Check | Evaluate) -> tuple[Any, str]:
     """The result of a task and an empty string, or None and the reason why there is none."""
     try:
         for path in task.plugins:
@@ -46,6 +58,8 @@ def perform(task: Compute | Warmup | Check) -> tuple[Any, str]:
         if isinstance(task, Check):
             findings = check_target(registry.target(task.target), seed=1)
             return next((f"{found.what}: {found.detail}" for found in findings if not found.ok), ""), ""
+        if isinstance(task, Evaluate):
+            return as_bits(np.column_stack(registry.target(task.target).evaluate(task.points))), ""
         return compile_pairs(task.pairs), ""
     except UsageError as error:
         return None, str(error)

@@ -31,6 +31,9 @@ _DRAW: dict[int, Callable[["Figure", Numbers], None]] = {
 
 NUMBERS = tuple(_DRAW)
 
+_SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})
+_PNG: tuple[str, dict[str, Any]] = ("png", {"Software": None})
+
 STYLE: Any = {
     "svg.hashsalt": "crossover",
     "svg.fonttype": "path",
@@ -77,7 +80,25 @@ def draw(number: int, numbers: Numbers, folder: str | os.PathLike[str]) -> list[
     return paths
 
 
+def picture(draw: "Callable[[Figure], None]", size: tuple[float, float]) -> bytes:
+    """SVG of what `draw` draws on a figure of that size in inches, in the style of all figures."""
+    return _saved(draw, size, (_SVG,))["svg"]
+
+
 def _render(number: int, numbers: Numbers) -> dict[str, bytes]:
+    def draw(figure: "Figure") -> None:
+        _DRAW[number](figure, numbers)
+        if numbers.get("note"):
+            figure.supxlabel(
+                charts.wrapped(str(numbers["note"]), figure), fontsize=8, color=charts.QUIET, x=0.01, ha="left"
+            )
+
+    return _saved(draw, charts.SIZES[number], (_SVG, _PNG))
+
+
+def _saved(
+    draw: "Callable[[Figure], None]", size: tuple[float, float], forms: tuple[tuple[str, dict[str, Any]], ...]
+) -> dict[str, bytes]:
     import io
 
     import matplotlib as mpl
@@ -85,15 +106,11 @@ def _render(number: int, numbers: Numbers) -> dict[str, bytes]:
     from matplotlib.figure import Figure
 
     with mpl.rc_context(mpl.rcParamsDefault), mpl.rc_context(STYLE):
-        figure = Figure(figsize=charts.SIZES[number], layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        _DRAW[number](figure, numbers)
-        if numbers.get("note"):
-            figure.supxlabel(
-                charts.wrapped(str(numbers["note"]), figure), fontsize=8, color=charts.QUIET, x=0.01, ha="left"
-            )
+        draw(figure)
         pictures = {}
-        for suffix, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        for suffix, metadata in forms:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=metadata, dpi=160, facecolor="white")
             pictures[suffix] = buffer.getvalue()

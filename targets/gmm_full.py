@@ -52,7 +52,19 @@ def without_truth(components: int, n: int, separation: float, seed: int) -> Targ
             tuple(f"p(y[{i}])" for i in range(1, min(n, PREDICTED) + 1)),
             functools.partial(_predicted, y=data[:, :PREDICTED]),
         ),
+        relabellings=_exchanges(components),
     )
+
+
+def _exchanges(components: int) -> tuple[tuple[int, ...], ...]:
+    """Exchanges of neighbouring components, of which all K! relabellings are made."""
+    blocks = np.arange(SIZE * components).reshape(components, SIZE)
+    orders = []
+    for k in range(components - 1):
+        order = list(range(components))
+        order[k], order[k + 1] = k + 1, k
+        orders.append(tuple(int(i) for i in blocks[order].ravel()))
+    return tuple(orders)
 
 
 def modes(components: int) -> Modes:

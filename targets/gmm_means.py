@@ -102,6 +102,7 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         predictions=Named(
             tuple(f"p(y[{i}])" for i in range(1, shown + 1)), functools.partial(_predicted, y=data[0, :shown])
         ),
+        relabellings=((1, 0),),
         tags=frozenset({"exact"}),
     )
 

@@ -75,6 +75,8 @@ class Target:
             is: errors of them are errors of the answer, whatever the labels.
         predictions: what the model predicts of rows of its data, such as means, probabilities or densities; of many
             rows some hundred are enough.
+        relabellings: orders of the coordinates that leave the density unchanged, those of a mixture's components: the
+            others follow from these by repetition.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -96,6 +98,7 @@ class Target:
     named: Named | None = None
     invariant: Named | None = None
     predictions: Named | None = None
+    relabellings: tuple[tuple[int, ...], ...] = ()
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 

@@ -144,9 +144,13 @@ class ForwardRun:
         # few effective draws: keep some of the last shape, so that the next is never thinner than they can tell
         size, last = float(sizes.sum()), proposal.parts[-1].shape
         trust = size / (size + 2 * self.target.dim)
-        shape = Gaussian.from_moments(mean, WIDER**2 * (trust * covariance + (1 - trust) * last.covariance))
-        if size > 2 * self.target.dim:
-            self._match(mean, covariance)
+        try:
+            shape = Gaussian.from_moments(mean, WIDER**2 * (trust * covariance + (1 - trust) * last.covariance))
+            if size > 2 * self.target.dim:
+                self._match(mean, covariance)
+        except np.linalg.LinAlgError:
+            self._fail("the draws that have weight lie in a plane; the density may have no finite integral")
+            return
         self._judge(shares, size)
         assert self.wide is not None  # noqa: S101
         self.proposal = Mixture((self.wide, StudentT(shape)), (DEFENCE, 1 - DEFENCE))
