@@ -9,6 +9,7 @@ import numpy as np
 
 from targets.kernel import Density, Kernel, Matrix, Vector, compiled, densities, empty, raise_failure
 from targets.options import spec
+from targets.quantity import Quantity
 from targets.truth import Truth
 
 DENSITY_ALONE = "density alone"  # the tag of a target without gradient
@@ -71,6 +72,7 @@ class Target:
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
         gaussian, gaussian_prior, rows, named: optional structure that some methods require.
+        quantities: what users of the posterior want from it, beside its moments.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -90,6 +92,7 @@ class Target:
     gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
     named: Named | None = None
+    quantities: tuple[Quantity, ...] = ()
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 
@@ -98,6 +101,8 @@ class Target:
             object.__setattr__(self, "coordinates", tuple(f"x[{i}]" for i in range(self.dim)))
         if len(self.coordinates) != self.dim:
             raise ValueError(f"{self.name}: {len(self.coordinates)} coordinate names for {self.dim} dimensions")
+        if len({quantity.name for quantity in self.quantities}) < len(self.quantities):
+            raise ValueError(f"{self.name}: two quantities have the same name")
         if self.data.ndim != 2 or self.data.flags.writeable or not self.data.flags.c_contiguous:
             raise ValueError(f"{self.name}: the data must be a read-only matrix, as targets.data_matrix makes it")
 

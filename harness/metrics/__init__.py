@@ -5,13 +5,15 @@ columns. The formulas stand in `reports.records.METRICS`. Every floor is a dista
 that is zero for one, a value of the metric; of `coverage_90`, of |coverage - 0.9|; of `sd_ratio_worst`, of |log ratio|.
 """
 
+from harness.metrics import quantities
 from harness.metrics.evaluate import COLUMNS, evaluate
+from harness.metrics.pareto import k_hat
 from harness.metrics.reference import Reference
 from harness.metrics.summary import summary
 from targets.target import Target
 from variational.evaluation import compile_log_densities
 
-__all__ = ["COLUMNS", "Reference", "compile_for", "evaluate", "summary"]
+__all__ = ["COLUMNS", "Reference", "compile_for", "evaluate", "k_hat", "quantities", "summary"]
 
 
 def compile_for(target: Target) -> None:
