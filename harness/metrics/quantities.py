@@ -19,6 +19,7 @@ MOST_VALUES = 2_000_000  # of a functional over all draws looked at: beyond it d
 REFERENCE_DRAWS = 100_000  # of an exact sampler
 Z95 = 1.959963984540054
 NAMES = (
+    "meaning",
     "estimate",
     "mcse",
     "truth",
@@ -100,7 +101,7 @@ def asked(target: Target) -> list[Asked]:
 def evaluate(
     approximation: Approximation, target: Target, of: list[Asked], seed: int, last: bool
 ) -> Iterator[dict[str, Any]]:
-    """One row a quantity: its name and `NAMES`. With `last`, also the Monte Carlo standard errors of draws."""
+    """One row a quantity: its name and `NAMES`; the Monte Carlo standard error and the meaning only with `last`."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         belief = Belief.of(approximation, target.dim, seed)
         for one in of:
@@ -112,7 +113,8 @@ def evaluate(
             mcse = _mcse(quantity, approximation, answer) if last else math.nan
             off = abs(answer.value - one.known.value) - Z95 * math.hypot(mcse, one.known.error)
             covered = None if math.isnan(off) else off <= 0
-            yield {"quantity": quantity.name, **row, "mcse": mcse, "covered": covered}
+            meaning = quantity.description if last else None
+            yield {"quantity": quantity.name, "meaning": meaning, **row, "mcse": mcse, "covered": covered}
 
 
 def thinned(draws: Matrix, numbers: int) -> Matrix:
@@ -129,9 +131,14 @@ def width(quantity: Quantity, draws: Matrix) -> int:
 
 
 def _mcse(quantity: Quantity, approximation: Approximation, answer: Answer) -> float:
-    """The standard error of the estimate: by the chains' autocorrelation, or that of independent draws of a density."""
+    """The standard error of the estimate: by the chains' autocorrelation, or that of independent draws of a density.
+
+    NaN where the functional is the same at all draws, which says nothing of how far the truth may be.
+    """
     values = getattr(approximation, "values", None)
     n = len(answer.influence)
+    if not np.ptp(answer.influence) > 0:
+        return math.nan
     if values is None:
         return float(answer.influence.std()) / math.sqrt(n)
     chains, length = values.shape[:2]

@@ -125,6 +125,7 @@ QUANTITIES: dict[str, Column] = _table(
     *(CELLS[name] for name in IDENTITY),
     CURVES["checkpoint"],
     Column("quantity", "text", "", "name of a quantity that the target declares"),
+    Column("meaning", "text", "", "what it is, in a line; at the last checkpoint alone"),
     Column("estimate", "float", "", "what the method says, in the quantity's units"),
     Column("mcse", "float", "", "Monte Carlo standard error of the estimate; at the last checkpoint alone"),
     Column("truth", "float", "", "the true answer"),
