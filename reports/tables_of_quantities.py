@@ -13,7 +13,7 @@ from reports.wording import duration, significant, sortable
 
 NOTE = (
     "Medians over the seeds that count, brackets 95 % bootstrap intervals over them. Errors are in scales: the "
-    "posterior sd of the functional, or of one draw's influence on a quantile or a ratio; n independent draws err by 1/sqrt(n). "
+    "posterior sd of the functional, or of one draw's influence on a quantile or a ratio; n draws err by 1/sqrt(n). "
     "Noise is the larger of what the reference's error and the draws kept imply. The mass is what the method's central "
     "90 % interval truly holds. Covered: seeds whose truth lies within 1.96 standard errors of the estimate, which "
     "know nothing of bias; where no draw differs there is none. Seconds count set-up, warm-up and run."
