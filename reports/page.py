@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
-SECTIONS = ("quantities", "quantity-crossovers", "silent", "alarms", "alarms-by-method", "alarms-by-target", "paired")
+SECTIONS = ("silent", "alarms", "alarms-by-method", "alarms-by-target", "quantities", "quantity-crossovers", "paired")
 DIGEST_WITHIN = 400  # characters from the start of a report
 
 

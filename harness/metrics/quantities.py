@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.metrics.evaluate import Belief
 from harness.metrics.reference import SEED
 from samplers.draws import Draws
 from targets.kernel import Matrix, Vector
@@ -17,6 +16,7 @@ from targets.target import Target
 
 MOST_VALUES = 2_000_000  # of a functional over all draws looked at: beyond it draws are thinned evenly
 REFERENCE_DRAWS = 100_000  # of an exact sampler
+DENSITY_DRAWS, MOST_SAMPLED = 40_000, 2_000_000  # of a fit: in number, and times the dimension
 Z95 = 1.959963984540054
 NAMES = (
     "meaning",
@@ -103,10 +103,10 @@ def evaluate(
 ) -> Iterator[dict[str, Any]]:
     """One row a quantity: its name and `NAMES`; the Monte Carlo standard error and the meaning only with `last`."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        belief = Belief.of(approximation, target.dim, seed)
+        own = draws_of(approximation, target.dim, seed) if of else np.empty((0, target.dim))
         for one in of:
             quantity = one.quantity
-            draws = thinned(belief.draws, width(quantity, belief.draws))
+            draws = thinned(own, width(quantity, own))
             values = quantity.values(draws)
             answer = quantity.reduce(values)
             row = one.judge(answer, values, len(draws))
@@ -115,6 +115,15 @@ def evaluate(
             covered = None if math.isnan(off) else off <= 0
             meaning = quantity.description if last else None
             yield {"quantity": quantity.name, "meaning": meaning, **row, "mcse": mcse, "covered": covered}
+
+
+def draws_of(approximation: Approximation, dim: int, seed: int) -> Matrix:
+    """(n, dim): all that it holds, or as many of a density as leave little noise; the same ones at every checkpoint."""
+    values = getattr(approximation, "values", None)
+    if values is not None:
+        return np.asarray(values).reshape(-1, dim)
+    n = int(np.clip(MOST_SAMPLED // dim, 1000, DENSITY_DRAWS))
+    return approximation.sample(np.random.default_rng([seed, dim, 2]), n)
 
 
 def thinned(draws: Matrix, numbers: int) -> Matrix:

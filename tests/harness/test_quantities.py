@@ -68,7 +68,7 @@ def test_a_biased_fit_is_not_covered(target: Target) -> None:
     assert first["error"] == pytest.approx(0.5, abs=0.05) and first["covered"] is False
     # the central 90 % of N(0.5, 0.5^2) holds Phi(1.322) - Phi(-0.322) of a standard normal
     assert first["interval_mass"] == pytest.approx(0.533, abs=0.03)
-    assert found["sign"]["covered"] is True
+    assert found["sign"]["error"] < 0.1  # type: ignore[operator]
 
 
 def test_only_the_last_checkpoint_has_a_standard_error(target: Target) -> None:

@@ -1,4 +1,4 @@
-"""Quantities of interest: reductions against closed forms, and laws of every quantity that a registered target declares.
+"""Quantities of interest: reductions against closed forms, and laws of every quantity that a target declares.
 
 The laws take exact draws, and alarm at six standard errors: about once in 5e8 right quantities.
 """
