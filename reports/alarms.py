@@ -16,7 +16,7 @@ ESS_LIMIT = 50.0  # a standard error of a seventh of a posterior sd
 ESS_ALARM = 400.0
 K_HAT_ALARM = 0.7
 E_BFMI_ALARM = 0.3
-DIVERGENT_SHARE = 0.01  # of the draws
+DIVERGENT_SHARE = 0.05  # of the draws: docs/alarms.md has what smaller shares would bar
 ROUND_TRIPS = 10.0  # fewer independent visits from the reference do not tell how much mass a mode has
 LOG_NORMALISER_SPREAD = 1.0  # near the 0.92 that Pitt, Silva, Giordani and Kohn (2012) find best for an estimated log
 
@@ -66,6 +66,11 @@ class Alarm:
             return ""
         if self.name == "divergences" and not value > DIVERGENT_SHARE * _number(cell.get("draws")):
             return ""
+        return self.reason
+
+    @property
+    def reason(self) -> str:
+        """What bars a run, in words."""
         return _REASONS.get(self.name, f"{self.label} {'above' if self.above else 'below'} {self.bars:g}")
 
     def shown(self, value: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reports import analysis, efficiency
-from reports.alarms import ALARMS, ESS_ALARM, ESS_LIMIT, K_HAT_ALARM, R_HAT_ALARM, R_HAT_LIMIT
+from reports.alarms import ALARMS, ESS_ALARM, K_HAT_ALARM, R_HAT_ALARM
 from reports.analysis import Alarm, Answer
 from reports.records import METRICS
 from reports.runs import Entry, Ledger, Results, median, number, text
@@ -57,7 +57,7 @@ def page(results: Results) -> dict[str, Any]:
         "metrics": metrics,
         "default_metric": next((metric.name for metric in metrics), ""),
         "questions": {question: METRICS[names[0]].label for question, names in analysis.QUESTIONS},
-        "limits": {"r_hat": R_HAT_LIMIT, "ess": f"{ESS_LIMIT:.0f}"},
+        "bars": [alarm.reason for alarm in ALARMS if alarm.bars is not None],
         "provenance": _provenance(results.cells),
     }
 
