@@ -26,13 +26,17 @@ DIAGNOSTICS = (  # those with a column of their own
     "r_hat",
     "ess_min",
     "ess_square_min",
+    "ess_tail_min",
+    "draws",
     "e_bfmi",
     "tree_depth",
     "round_trips",
     "k_hat",
     "elbo",
     "log_normaliser",
+    "log_normaliser_error",
 )
+WHOLE = ("divergences", "draws")  # those that are counted
 
 Columns = dict[str, list[Any]]
 
@@ -186,13 +190,15 @@ def _spend(run: Run, budget: Budget, outcome: Outcome) -> None:
     outcome.diagnostics = run.diagnostics()
 
 
-def compute(cell: Cell, jobs: int) -> tuple[dict[str, Any], Columns]:
-    """Race one cell and judge what was kept: its row of `cells` and its columns of `curves`."""
+def compute(cell: Cell, jobs: int) -> tuple[dict[str, Any], Columns, Columns]:
+    """Race one cell and judge what was kept: its row of `cells`, and its columns of `curves` and of `quantities`."""
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     target, method = cell.make()
     with one_thread():
         outcome = race(target, method, stream(target.label, cell.seed), cell.budget)
         columns, summary = judge(target, outcome, cell.seed)
+        answers = ask(target, outcome, cell.seed)
+        k_hat = _k_hat(target, outcome, cell.seed)
     row = {
         "cell_id": cell.cell_id,
         "target": target.label,
@@ -212,10 +218,10 @@ def compute(cell: Cell, jobs: int) -> tuple[dict[str, Any], Columns]:
         "started_at": started,
         "summary": summary,
         **_costs(outcome),
-        **_diagnostics(outcome, columns),
+        **_diagnostics(outcome, columns, k_hat),
         **provenance.columns(),
     }
-    return row, columns
+    return row, columns, answers
 
 
 def failure(cell: Cell, reason: str, jobs: int) -> dict[str, Any]:
@@ -238,7 +244,7 @@ def failure(cell: Cell, reason: str, jobs: int) -> dict[str, Any]:
 
 def judge(target: Target, outcome: Outcome, seed: int) -> tuple[Columns, dict[str, Any]]:
     """The curves of a run, and a summary of its last approximation against the truth."""
-    said = [(point, point.approximation) for point in outcome.checkpoints if point.approximation is not None]
+    said = _said(outcome)
     columns: Columns = {
         "checkpoint": list(range(len(said))),
         "phase": [str(point.phase) for point, _ in said],
@@ -255,6 +261,29 @@ def judge(target: Target, outcome: Outcome, seed: int) -> tuple[Columns, dict[st
         for name in metrics.COLUMNS:
             columns[name].append(errors[name])
     return columns, metrics.summary(said[-1][1], target, reference)
+
+
+def ask(target: Target, outcome: Outcome, seed: int) -> Columns:
+    """What a run says of the target's quantities, at every checkpoint."""
+    said, of = _said(outcome), metrics.quantities.asked(target)
+    columns: Columns = {name: [] for name in ("checkpoint", "quantity", *metrics.quantities.NAMES)}
+    for number, (_, approximation) in enumerate(said):
+        last = number == len(said) - 1
+        for row in metrics.quantities.evaluate(approximation, target, of, seed, last):
+            for name, value in {"checkpoint": number, **row}.items():
+                columns[name].append(value)
+    return columns
+
+
+def _said(outcome: Outcome) -> list[tuple[Checkpoint, Approximation]]:
+    """The checkpoints at which there was an answer."""
+    return [(point, point.approximation) for point in outcome.checkpoints if point.approximation is not None]
+
+
+def _k_hat(target: Target, outcome: Outcome, seed: int) -> float:
+    """That of the last approximation, NaN for draws: what a user would look at, whether or not the method does."""
+    said = _said(outcome)
+    return metrics.k_hat(said[-1][1], target, seed) if said else math.nan
 
 
 def _costs(outcome: Outcome) -> dict[str, Any]:
@@ -278,12 +307,15 @@ def _costs(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _diagnostics(outcome: Outcome, columns: Columns) -> dict[str, Any]:
-    """What the run says of itself, whole and by column; the bound of its last approximation, where it reports none."""
+def _diagnostics(outcome: Outcome, columns: Columns, k_hat: float) -> dict[str, Any]:
+    """What the run says of itself, whole and by column; what it does not report of its last answer is found here."""
     said: dict[str, Any] = {name: value for name, value in outcome.diagnostics.items() if name in DIAGNOSTICS}
     said["diagnostics"] = dict(outcome.diagnostics)
-    if "divergences" in said:
-        said["divergences"] = int(said["divergences"])
+    for name in WHOLE:
+        if name in said:
+            said[name] = int(said[name])
     if "elbo" not in said and columns["elbo"]:
         said["elbo"] = columns["elbo"][-1]
+    if "k_hat" not in said and not math.isnan(k_hat):
+        said["k_hat"] = k_hat
     return said

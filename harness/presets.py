@@ -29,6 +29,7 @@ _TARGETS = (
     "student_t",
     "eight_schools",
     "eight_schools[parameterisation=centred]",
+    "bioassay",
     "logistic_regression",
 )
 

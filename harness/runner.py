@@ -29,10 +29,11 @@ Listener = Callable[[Cell, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Race:
-    """The records of a race as data frames: one row a cell, one row a checkpoint."""
+    """The records of a race as data frames: a row a cell, a row a checkpoint, a row a quantity at a checkpoint."""
 
     cells: "pd.DataFrame"
     curves: "pd.DataFrame"
+    quantities: "pd.DataFrame"
 
 
 def missing(cells: Iterable[Cell], folder: Folder) -> list[Cell]:
@@ -64,8 +65,8 @@ def run(cells: list[Cell], folder: Folder, executor: Executor, listener: Listene
     ]
     for finished in executor.run(tasks):
         cell = by_id[finished.task.key]
-        row, columns = finished.result or (failure(cell, finished.reason, executor.jobs), {})
-        folder.write(row, columns)
+        row, columns, answers = finished.result or (failure(cell, finished.reason, executor.jobs), {}, {})
+        folder.write(row, columns, answers)
         listener(cell, row)
 
 
@@ -108,7 +109,7 @@ def race(
                     if not (named and records.has(cell.cell_id)):
                         records.write(*compute(replace(cell, target_made=target, method_made=method), jobs=1))
         records.consolidate()
-        return Race(records.cells(), records.curves())
+        return Race(records.cells(), records.curves(), records.quantities())
 
 
 def _targets(pattern: str) -> Iterator[Target]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from harness import registry
 from harness.budget import Budget
-from harness.presets import Preset
+from harness.presets import PRESETS, Preset
 from harness.spec import parse
 from targets.options import UsageError
 
@@ -132,6 +132,21 @@ STUDIES = {
             Budget(400_000, 60.0),
         ),
         ("accuracy",),
+    ),
+    "alarms": Study(
+        replace(
+            PRESETS["standard"], summary="which alarms warn of a wrong answer, and which answers are silently wrong"
+        ),
+        ("alarms", "alarms-by-method", "alarms-by-target", "silent", "alarms-by-pair"),
+    ),
+    "quantities": Study(
+        replace(
+            PRESETS["quick"],
+            summary="what each method makes of the quantities that users ask for, and when sampling overtakes VI",
+            targets=("bioassay", "eight_schools", "logistic_regression"),
+            seeds=10,
+        ),
+        ("quantities", "quantity-crossovers"),
     ),
 }
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.alarms import ALARMS
 from reports.records import METRICS, Metric
-from reports.runs import E_BFMI_ALARM, ESS_ALARM, K_HAT_ALARM, R_HAT_ALARM, Axis, Entry, Ledger, median, number
+from reports.runs import Axis, Entry, Ledger, median, number
 from reports.statistics import (
     Crossover,
     Interval,
@@ -46,7 +47,8 @@ class Answer:
 
     Attributes:
         question: means, spread or modes; `metric` is what answers it.
-        vi: the VI method with the lowest floor, None if none gave an answer.
+        vi: the VI method with the lowest floor, None if none gave an answer; one that is barred only if all are.
+        barred: why that method cannot be called the winner, or ''.
         floor: that floor; `settled` is when it is reached, `noise` what the reference's own error implies.
         match: against the sampler that overtakes it first, None where nothing can be compared.
         sampler: the sampler with the lowest error at the end of its budget, and that error.
@@ -62,6 +64,7 @@ class Answer:
     match: Match | None
     sampler: str | None
     sampler_error: Interval
+    barred: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def answers(target: str, methods: Mapping[str, Entry], of: Mapping[str, list[Mat
     for question, names in QUESTIONS:
         metric = next((METRICS[name] for name in names if _defined(methods, METRICS[name])), None)
         if metric is not None:
-            rows.append(_answer(target, question, metric, methods, of.get(metric.name, [])))
+            rows.append(answer(target, question, metric, methods, of.get(metric.name, [])))
     return rows
 
 
@@ -131,23 +134,20 @@ def alarms(methods: Mapping[str, Entry]) -> list[Alarm]:
     """Diagnostics beyond the limits that their authors give, worst run of each method."""
     found = []
     for entry in methods.values():
-        cells = [run.cell for run in entry.runs.values()]
-        for name, limit in (("k_hat", K_HAT_ALARM), ("r_hat", R_HAT_ALARM), ("divergences", 0.0)):
-            worst = max((number(cell[name], -math.inf) for cell in cells), default=-math.inf)
-            if worst > limit:
-                shown = f"{worst:.0f}" if name == "divergences" else f"{worst:.2f}"
-                found.append(Alarm(entry.method, name, shown))
-        for name, limit, digits in (("ess_min", ESS_ALARM, 0), ("e_bfmi", E_BFMI_ALARM, 2)):
-            least = min((number(cell[name], math.inf) for cell in cells), default=math.inf)
-            if least < limit:
-                found.append(Alarm(entry.method, name, f"{least:.{digits}f}"))
-        failed = sum(cell["status"] == "failed" for cell in cells)
+        runs = list(entry.runs.values())
+        for alarm in ALARMS:
+            values = [value for run in runs if not math.isnan(value := alarm.value(run.cell, run.last))]
+            if any(map(alarm.rings, values)):
+                worst = alarm.shown(max(values) if alarm.above else min(values))
+                found.append(Alarm(entry.method, alarm.name, f"{sum(values):.0f} runs" if alarm.counted else worst))
+        failed = sum(run.cell["status"] == "failed" for run in runs)
         if failed:
-            found.append(Alarm(entry.method, "failed", f"{failed} of {len(cells)}"))
+            found.append(Alarm(entry.method, "failed", f"{failed} of {len(runs)}"))
     return found
 
 
-def _answer(target: str, question: str, metric: Metric, methods: Mapping[str, Entry], of: list[Match]) -> Answer:
+def answer(target: str, question: str, metric: Metric, methods: Mapping[str, Entry], of: list[Match]) -> Answer:
+    """Who answers a question best by a metric, and when sampling overtakes VI; `of` gives `matches`."""
     unknown = Interval(math.nan, math.nan, math.nan)
     vi = _best(methods, metric, "vi")
     sampler = _best(methods, metric, "mcmc")
@@ -171,17 +171,19 @@ def _answer(target: str, question: str, metric: Metric, methods: Mapping[str, En
         match,
         sampler.method if sampler else None,
         error,
+        vi.barred if vi else "",
     )
 
 
 def _best(methods: Mapping[str, Entry], metric: Metric, kind: str) -> Entry | None:
+    """The entry with the lowest last error; one whose own diagnostics bar it only where all are barred."""
     ends = [
-        (_end(entry.traces(metric, "seconds", Ledger())), name)
+        (bool(entry.barred), _end(entry.traces(metric, "seconds", Ledger())), name)
         for name, entry in methods.items()
         if entry.kind == kind and entry.runs and not entry.unadjusted
     ]
-    finite = [end for end in ends if math.isfinite(end[0])]
-    return methods[min(finite)[1]] if finite else None
+    finite = [end for end in ends if math.isfinite(end[1])]
+    return methods[min(finite)[2]] if finite else None
 
 
 def _noise(methods: Mapping[str, Entry], metric: Metric) -> float:

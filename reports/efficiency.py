@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from reports.alarms import E_BFMI_ALARM, ESS_ALARM, R_HAT_ALARM
 from reports.records import METRICS
-from reports.runs import E_BFMI_ALARM, ESS_ALARM, R_HAT_ALARM, Axis, Entry, Ledger, Results, Run, number
+from reports.runs import Axis, Entry, Ledger, Results, Run, number
 from reports.statistics import Crossover, Interval, Outcome, incomparable, median_interval, reaches
 from reports.wording import bracket, count, ranges, significant, sortable
 

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from reports.alarms import R_HAT_ALARM
 from reports.records import METRICS
-from reports.runs import R_HAT_ALARM, Entry, Results, Run, median, number
+from reports.runs import Entry, Results, Run, median, number
 from reports.section import Cell, Section, plain
 from reports.wording import count, significant
 

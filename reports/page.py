@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
+SECTIONS = ("silent", "alarms", "alarms-by-method", "alarms-by-target", "quantities", "quantity-crossovers", "paired")
 DIGEST_WITHIN = 400  # characters from the start of a report
 
 
 class Race(Protocol):
-    """A race in memory: the two tables of the records."""
+    """A race in memory: the tables of the records. One without `quantities` has none."""
 
     @property
     def cells(self) -> "pd.DataFrame": ...
@@ -45,9 +46,10 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
         cells, curves, problems = folder.cells(), folder.curves(), folder.damaged
     else:
         cells, curves, problems, digest = folder.cells, folder.curves, [], ""
+    quantities = folder.quantities() if isinstance(folder, Folder) else getattr(folder, "quantities", None)
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    page = render(cells, curves, problems, digest)
+    page = render(cells, curves, quantities, problems, digest)
     try:
         write_atomically(out, page.encode())
     except OSError as error:
@@ -55,14 +57,21 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
     return out
 
 
-def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], digest: str = "") -> str:
-    """The page, from the two tables; `problems` are lines shown at its top."""
+def render(
+    cells: "pd.DataFrame",
+    curves: "pd.DataFrame",
+    quantities: "pd.DataFrame | None",
+    problems: list[str],
+    digest: str = "",
+) -> str:
+    """The page, from the tables; `problems` are lines shown at its top."""
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    from reports import drawn, efficiency, paired, rows, runs
+    from reports import drawn, efficiency, rows, runs
+    from reports.study import TABLES
 
-    results = runs.read(cells, curves)
+    results = runs.read(cells, curves, quantities)
     looks = _looks(results)
     metrics = results.curves
     numbers = {
@@ -77,7 +86,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
         rows.page(results),
         digest=digest,
         problems=problems,
-        paired=paired.section(results),
+        sections=[(name, section) for name in SECTIONS if (section := TABLES[name](results)) is not None],
         level=efficiency.LEVEL,
         unadjusted={name for name, look in looks.items() if "unadjusted" in look},
         colour={

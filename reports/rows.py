@@ -7,22 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reports import analysis, efficiency, last_errors
+from reports.alarms import ALARMS, ESS_ALARM, K_HAT_ALARM, R_HAT_ALARM
 from reports.analysis import Alarm, Answer
 from reports.records import METRICS, Metric
-from reports.runs import (
-    E_BFMI_ALARM,
-    ESS_ALARM,
-    ESS_LIMIT,
-    K_HAT_ALARM,
-    R_HAT_ALARM,
-    R_HAT_LIMIT,
-    Entry,
-    Ledger,
-    Results,
-    median,
-    number,
-    text,
-)
+from reports.runs import Entry, Ledger, Results, median, number, text
 from reports.statistics import Interval, Outcome
 from reports.wording import bracket, count, duration, ranges, sentence, significant, sortable
 
@@ -71,7 +59,7 @@ def page(results: Results) -> dict[str, Any]:
         "curves": _grouped(results.curves),
         "default_metric": next((metric.name for metric in results.curves), ""),
         "questions": {question: METRICS[names[0]].label for question, names in analysis.QUESTIONS},
-        "limits": {"r_hat": R_HAT_LIMIT, "ess": f"{ESS_LIMIT:.0f}"},
+        "bars": [alarm.reason for alarm in ALARMS if alarm.bars is not None],
         "provenance": _provenance(results.cells),
     }
 
@@ -95,7 +83,7 @@ def _target(name: str, methods: Mapping[str, Entry], answers: list[Answer]) -> d
         "anchor": "t-" + re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-"),
         "dim": next((int(cell["dim"]) for cell in cells if cell["dim"] is not None), None),
         "tags": sorted({word for cell in cells for word in text(cell["tags"]).split()}),
-        "answers": [_row(answer) for answer in answers],
+        "answers": [row(answer) for answer in answers],
         "sentences": [_sentence(answer) for answer in answers],
         "chips": _chips(analysis.alarms(methods)),
         "ledger": [_ledger(entry) for entry in methods.values() if entry.runs],
@@ -103,7 +91,8 @@ def _target(name: str, methods: Mapping[str, Entry], answers: list[Answer]) -> d
     }
 
 
-def _row(answer: Answer) -> dict[str, Any]:
+def row(answer: Answer) -> dict[str, Any]:
+    """What page one shows of an answer, cell by cell."""
     found = None if answer.match is None else answer.match.found
     outcome = Outcome.UNDEFINED if found is None else found.outcome
     at = math.inf if found is None else found.cost.value
@@ -116,6 +105,7 @@ def _row(answer: Answer) -> dict[str, Any]:
         outcome, text_ = Outcome.UNDEFINED, "no VI to overtake" if answer.sampler else "nothing counts"
     else:
         text_ = shown.get(outcome, duration(at) if math.isfinite(at) else "no sampler raced")
+    unwon = bool(answer.barred) and _VERDICTS.get(outcome) == "vi"
     return {
         "question": answer.question,
         "label": answer.metric.label,
@@ -125,8 +115,8 @@ def _row(answer: Answer) -> dict[str, Any]:
         "floor_sort": sortable(answer.floor.value),
         "settled": duration(answer.settled.value) if answer.vi else "",
         "settled_sort": sortable(answer.settled.value),
-        "verdict": _VERDICTS.get(outcome, "none"),
-        "cross": text_,
+        "verdict": "none" if unwon else _VERDICTS.get(outcome, "none"),
+        "cross": f"{text_}; {answer.vi} barred: {answer.barred}" if unwon else text_,
         "cross_by": answer.match.mcmc if answer.match and math.isfinite(at) else "",
         "cross_interval": bracket(answer.match.found.cost, "seconds") if answer.match and math.isfinite(at) else "",
         "cross_sort": sortable(at),
@@ -150,6 +140,7 @@ def _sentence(answer: Answer) -> str:
             else ""
         )
         budget = duration(answer.match.found.budget)
+        closest += f" Yet it is no winner: {answer.barred}." if answer.barred else ""
         return opening + settled + f"No sampler overtakes it within the budget of {budget}." + closest
     return opening + settled + sentence(answer.match.found, answer.vi, answer.match.mcmc, "seconds")
 
@@ -168,14 +159,8 @@ def _tally(answers: Iterable[Answer]) -> list[str]:
 
 def _chips(alarms: list[Alarm]) -> list[dict[str, str]]:
     """One chip a diagnostic; its title names the methods and values."""
-    limits = {
-        "k_hat": ("Pareto k", f"above {K_HAT_ALARM}: importance weights of q are unreliable"),
-        "r_hat": ("R-hat", f"above {R_HAT_ALARM}: chains disagree"),
-        "ess_min": ("ESS", f"below {ESS_ALARM:.0f}: too few effective draws"),
-        "e_bfmi": ("E-BFMI", f"below {E_BFMI_ALARM}: momenta are resampled too little for the tails"),
-        "divergences": ("divergences", "after warm-up: the sampler left out a region"),
-        "failed": ("failed", "runs, shown below with the reason"),
-    }
+    limits = {alarm.name: (alarm.label, alarm.meaning) for alarm in ALARMS}
+    limits["failed"] = ("failed", "runs, shown below with the reason")
     chips = []
     for diagnostic, (name, meaning) in limits.items():
         fired = [alarm for alarm in alarms if alarm.diagnostic == diagnostic]

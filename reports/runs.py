@@ -3,13 +3,15 @@
 import math
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reports import quantities as asked
+from reports.alarms import ALARMS
 from reports.records import METRICS, Metric
 from reports.statistics import NOTHING, Array, Trace, Traces
 from reports.wording import ranges
@@ -18,13 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Axis = Literal["seconds", "evaluations"]
-
-R_HAT_LIMIT = 1.1  # a run of MCMC beyond it has failed, whatever its error
-ESS_LIMIT = 50.0  # and so has one below it
-R_HAT_ALARM = 1.01  # Vehtari et al. 2021
-ESS_ALARM = 400.0  # Vehtari et al. 2021
-K_HAT_ALARM = 0.7  # Vehtari et al. 2024
-E_BFMI_ALARM = 0.3  # Betancourt 2016
 
 
 @dataclass(frozen=True)
@@ -45,26 +40,38 @@ LEDGERS = (Ledger(), Ledger(compile=True), Ledger(warmup=False), Ledger(compile=
 
 @dataclass(frozen=True)
 class Run:
-    """One cell: its row, and its curves as arrays by column."""
+    """One cell: its row, and its curves as arrays by column.
+
+    Attributes:
+        running: (checkpoints,) whether past warm-up.
+        quantities: its row of each quantity at the last checkpoint; their errors are among the curves.
+    """
 
     cell: dict[str, Any]
     curves: dict[str, Array]
-    running: NDArray[np.bool_]  # (checkpoints,) whether past warm-up
+    running: NDArray[np.bool_]
+    quantities: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
         return int(self.cell["seed"])
 
     @cached_property
+    def last(self) -> dict[str, float]:
+        """The curves at the last checkpoint."""
+        return {name: float(values[-1]) for name, values in self.curves.items() if len(values)}
+
+    @cached_property
+    def barred(self) -> str:
+        """Which of its own diagnostics says that it cannot be called the winner, or ''."""
+        return next((why for alarm in ALARMS if (why := alarm.barred(self.cell, self.last))), "")
+
+    @cached_property
     def failure(self) -> str:
-        """Why the run cannot win, or ''."""
+        """Why nothing of the run competes, or ''. A barred VI fit is still to be beaten: see `Entry.barred`."""
         if self.cell["status"] == "failed":
             return self.cell["reason"] or "failed"
-        if number(self.cell["r_hat"]) > R_HAT_LIMIT:
-            return f"R-hat above {R_HAT_LIMIT}"
-        if number(self.cell["ess_min"]) < ESS_LIMIT:
-            return f"fewer than {ESS_LIMIT:.0f} effective draws"
-        return ""
+        return "" if "vi" in text(self.cell["method_tags"]).split() else self.barred
 
     def cost(self, axis: Axis, ledger: Ledger) -> Array:
         """(checkpoints,) the cost of each checkpoint; NaN for those of a warm-up that does not count."""
@@ -149,6 +156,13 @@ class Entry:
         lines = [f"{why} (seed {ranges(which)})" for why, which in seeds.items()]
         return [*lines, f"skipped: {self.skipped}"] if self.skipped else lines
 
+    @cached_property
+    def barred(self) -> str:
+        """Why it cannot be called the winner: what bars most of its runs, or ''."""
+        reasons = [run.failure or run.barred for run in self.runs.values()]
+        found = [reason for reason in reasons if reason]
+        return max(found, key=found.count) if 2 * len(found) > len(reasons) else ""
+
     @property
     def warm_start(self) -> bool:
         """Whether the method starts from a VI fit."""
@@ -185,12 +199,13 @@ class Results:
         return [metric for metric in self.metrics if not metric.final]
 
 
-def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
-    """Runs from the two tables of the records. Of equal cells with different budgets that with the largest counts."""
+def read(cells: "pd.DataFrame", curves: "pd.DataFrame", quantities: "pd.DataFrame | None" = None) -> Results:
+    """Runs from the tables of the records. Of equal cells with different budgets that with the largest counts."""
     numeric = [name for name in curves.columns if curves[name].dtype.kind in "fi"]
     columns = {name: curves[name].to_numpy(dtype=np.float64) for name in numeric}
     running = (curves["phase"] != "warmup").to_numpy(dtype=bool)
     where = curves.groupby("cell_id", sort=False).indices
+    said = {} if quantities is None else asked.by_cell(quantities, {str(cell): len(at) for cell, at in where.items()})
     rows = _largest_budgets(
         [{str(key): _plain(value) for key, value in row.items()} for row in cells.to_dict("records")]
     )
@@ -205,10 +220,20 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame") -> Results:
             of_target[method] = replace(of_target[method], skipped=text(row["reason"]) or "skipped")
             continue
         mine = where.get(row["cell_id"], np.empty(0, dtype=np.intp))
-        of_target[method].runs[int(row["seed"])] = Run(
-            row, {name: values[mine] for name, values in columns.items()}, running[mine]
-        )
+        answers = said.get(row["cell_id"], asked.Asked({}, {}))
+        of_run = {name: values[mine] for name, values in columns.items()} | answers.curves
+        of_target[method].runs[int(row["seed"])] = Run(row, of_run, running[mine], answers.last)
+    for methods in entries.values():
+        _complete([run for entry in methods.values() for run in entry.runs.values()])
     return Results(entries, rows)
+
+
+def _complete(runs: list[Run]) -> None:
+    """Give every run of a target the curves of all quantities, unknown where its cell is of an older format."""
+    names = {name for run in runs for name in run.curves if name.startswith(asked.PREFIX)}
+    for run in runs:
+        for name in names - run.curves.keys():
+            run.curves[name] = np.full(len(run.running), np.nan)
 
 
 def _method_tags(rows: list[dict[str, Any]]) -> dict[str, frozenset[str]]:

@@ -27,6 +27,7 @@ class Section:
 
     Attributes:
         numbers: the rows as values that JSON knows.
+        labels: how many columns on the left hold words rather than numbers.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Section:
     sentences: list[str] = field(default_factory=list)
     note: str = ""
     numbers: list[dict[str, Any]] = field(default_factory=list)
+    labels: int = 2
 
     def markdown(self) -> str:
         """The section as a chapter of a page in Markdown."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reports import modes, paired, runs, tables_of_efficiency
+from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Section
 
@@ -14,6 +14,13 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "modes": modes.section,
     "sampling": tables_of_efficiency.sampling,
     "accuracy": tables_of_efficiency.accuracy,
+    "quantities": tables_of_quantities.errors,
+    "quantity-crossovers": tables_of_quantities.crossovers,
+    "alarms": tables_of_alarms.alarms,
+    "alarms-by-method": tables_of_alarms.methods,
+    "alarms-by-target": tables_of_alarms.targets,
+    "alarms-by-pair": tables_of_alarms.pairs,
+    "silent": tables_of_alarms.silent,
 }
 
 
@@ -24,10 +31,10 @@ def write(folder: str | os.PathLike[str], name: str, summary: str, tables: Seque
         RecordsError: there are no results, or a file cannot be written.
     """
     where, records = Path(folder), open_folder(folder)
-    cells, curves = records.cells(), records.curves()
+    cells = records.cells()
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    results = runs.read(cells, curves)
+    results = runs.read(cells, records.curves(), records.quantities())
     made = {table: TABLES[table](results) for table in tables}
     found = {table: section for table, section in made.items() if section is not None}
     seeds = len({cell["seed"] for cell in results.cells})

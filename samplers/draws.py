@@ -32,11 +32,13 @@ class Worst(NamedTuple):
         r_hat: largest rank-normalised split R-hat.
         ess: smallest bulk effective sample size.
         ess_square: the same of the squares x², about zero.
+        ess_tail: smallest tail effective sample size.
     """
 
     r_hat: float
     ess: float
     ess_square: float
+    ess_tail: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +193,7 @@ class Draws:
         return to_arviz(self, save_warmup)
 
     def worst(self) -> Worst:
-        """Largest R-hat, and smallest bulk ESS of x and of x², at a bounded cost.
+        """Largest R-hat, and smallest bulk ESS of x and of x² and tail ESS of x, at a bounded cost.
 
         They are looked for among the `SUSPECTS` coordinates whose means (for x² those of the squares) wander most,
         within and between chains, in at most `ENOUGH` evenly spaced draws a chain, which is also where the ESS of a
@@ -205,16 +207,24 @@ class Draws:
             float(np.max(_statistic(few, "rhat", "rank"))),
             float(np.min(_statistic(few, "ess", "bulk"))),
             float(np.min(_statistic(squares, "ess", "bulk"))),
+            float(np.min(_statistic(few, "ess", "tail"))),
         )
 
     def diagnostics(self) -> dict[str, float]:
-        """Largest R-hat, smallest bulk ESS of x and x² (see `worst`), divergences and mean acceptance.
+        """Largest R-hat, smallest ESS (see `worst`), number of draws, divergences and mean acceptance.
 
         Of chains that keep account of their energies, also the mean depth of their trees and the smallest E-BFMI of a
         chain, below 0.3 where momenta are resampled too little.
         """
-        r_hat, ess, ess_square = self.worst()
-        found = {"r_hat": r_hat, "ess_min": ess, "ess_square_min": ess_square, "accept": self.acceptance}
+        worst = self.worst()
+        found = {
+            "r_hat": worst.r_hat,
+            "ess_min": worst.ess,
+            "ess_square_min": worst.ess_square,
+            "ess_tail_min": worst.ess_tail,
+            "draws": float(len(self.flat)),
+            "accept": self.acceptance,
+        }
         if "diverging" in self.stats:
             found["divergences"] = float(self.divergences)
         if "energy" in self.stats:

@@ -3,6 +3,7 @@
 from targets.bring import from_function
 from targets.kernel import aligned, data_matrix, density, kernel
 from targets.options import UsageError, require
+from targets.quantity import Known, Quantity
 from targets.registry import load, names
 from targets.target import GaussianStructure, Named, Rows, Target
 from targets.truth import Certificate, Modes, Moments, Truth
@@ -10,9 +11,11 @@ from targets.truth import Certificate, Modes, Moments, Truth
 __all__ = [
     "Certificate",
     "GaussianStructure",
+    "Known",
     "Modes",
     "Moments",
     "Named",
+    "Quantity",
     "Rows",
     "Target",
     "Truth",

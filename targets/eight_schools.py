@@ -8,6 +8,7 @@ its log normaliser is the log evidence.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from targets.kernel import Matrix, Vector, data_matrix, density, lean_kernel
 from targets.lanes import fma, load, splat, store, subtract, total
 from targets.options import require
 from targets.quadrature import Grid, mixture_moments
+from targets.quantity import Known, Quantity
 from targets.target import Named, Target
 from targets.truth import Certificate, Moments, Truth
 
@@ -22,6 +24,7 @@ EFFECT = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 ERROR = np.array([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
 SCHOOLS = 8
 PRIOR = 25.0  # the prior variance of mu, and the squared scale of tau
+POOLING = 5.0  # see `odds_of_pooling`
 
 _LOG_2PI = math.log(2 * math.pi)
 # of the priors on mu and tau; of the likelihood; of theta (or raw) given mu and tau
@@ -105,17 +108,18 @@ def eight_schools(*, parameterisation: str = "noncentred") -> Target:
     raw = parameterisation == "noncentred"
     letter = "raw" if raw else "theta"
     schools = range(1, SCHOOLS + 1)
+    truth = _truth(raw)
+    named = _named_from_noncentred if raw else _named_from_centred
     return Target(
         name="eight_schools",
         dim=2 + SCHOOLS,
         log_density_and_gradient=noncentred if raw else centred,
         log_density=noncentred_density if raw else centred_density,
         data=data_matrix([EFFECT / ERROR, 1 / ERROR]),
-        truth=_truth(raw),
+        truth=truth,
         coordinates=("mu", "log_tau", *(f"{letter}[{j}]" for j in schools)),
-        named=Named(
-            ("mu", "tau", *(f"theta[{j}]" for j in schools)), _named_from_noncentred if raw else _named_from_centred
-        ),
+        named=Named(("mu", "tau", *(f"theta[{j}]" for j in schools)), named),
+        quantities=_quantities(named, truth.log_normaliser),
         tags=frozenset() if raw else frozenset({"funnel"}),
     )
 
@@ -127,6 +131,60 @@ def _named_from_noncentred(x: Matrix) -> Matrix:
 
 def _named_from_centred(x: Matrix) -> Matrix:
     return np.hstack([x[:, :1], np.exp(x[:, 1:2]), x[:, 2:]])
+
+
+def _quantities(named: Callable[[Matrix], Matrix], log_evidence: float) -> tuple[Quantity, ...]:
+    def indicator(of: Callable[[Matrix], np.ndarray]) -> Callable[[Matrix], Vector]:
+        return lambda x: of(named(x)).astype(np.float64)
+
+    return (
+        Quantity(
+            "P(theta[1] > theta[3])",
+            "probability that coaching does more in school 1, of the largest effect, than in school 3, of the least",
+            indicator(lambda values: values[:, 2] > values[:, 4]),
+        ),
+        Quantity(
+            "P(school 1 is best)",
+            "probability that coaching does most in school 1",
+            indicator(lambda values: values[:, 2:].argmax(axis=1) == 0),
+        ),
+        Quantity(
+            "best effect",
+            "expected effect in the best of the eight schools, in points",
+            lambda x: named(x)[:, 2:].max(axis=1),
+            interval=True,
+        ),
+        Quantity(
+            "P(pooled)",
+            "weight of the model in which all schools are alike (tau = 0) against this one, of equal odds beforehand",
+            lambda x: odds_of_pooling(named(x)[:, :2]),
+            "odds",
+            Known(1 / (1 + math.exp(log_evidence - log_evidence_of_pooling()))),
+        ),
+    )
+
+
+def odds_of_pooling(x: Matrix) -> Vector:
+    """(n,) from mu and tau, (n, 2): the mean over the posterior is the evidence of tau = 0 over that of the model.
+
+    With theta integrated out, the posterior mean of L(mu, 0) g(tau) / (p(tau) L(mu, tau)) is that ratio for any density
+    g; with the prior p for g its variance is infinite, with a half normal of scale `POOLING` it is not.
+    """
+    mu, tau = x[:, :1], x[:, 1:]
+    spread = ERROR**2 + tau**2
+    likelihood = (-0.5 * (EFFECT - mu) ** 2 * (1 / ERROR**2 - 1 / spread) + 0.5 * np.log(spread / ERROR**2)).sum(axis=1)
+    tau = tau[:, 0]
+    half_normal = 0.5 * math.log(2 / math.pi) - math.log(POOLING) - 0.5 * (tau / POOLING) ** 2
+    half_cauchy = math.log(2 / (math.pi * math.sqrt(PRIOR))) - np.log1p(tau**2 / PRIOR)
+    return np.asarray(np.exp(likelihood + half_normal - half_cauchy))
+
+
+def log_evidence_of_pooling() -> float:
+    """Of the model with tau = 0: mu ~ N(0, 5), effect_j ~ N(mu, error_j)."""
+    precision = 1 / PRIOR + float((1 / ERROR**2).sum())
+    pull = float((EFFECT / ERROR**2).sum())
+    fit = -0.5 * float((np.log(2 * np.pi * ERROR**2) + EFFECT**2 / ERROR**2).sum())
+    return fit + 0.5 * pull**2 / precision - 0.5 * math.log(PRIOR * precision)
 
 
 def _given_tau(log_tau: Vector) -> tuple[Vector, Vector, Vector]:

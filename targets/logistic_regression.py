@@ -18,10 +18,12 @@ from targets.kernel import Matrix, data_matrix, density, helper, kernel
 from targets.lanes import WIDTH as LANES
 from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
+from targets.quantity import Quantity
 from targets.target import GaussianPrior, Named, Rows, Target
 
 INTERCEPT_SD = 10.0
 COEFFICIENT_SD = 2.5
+EFFECT = "worst_radius"  # the covariate that is asked about
 
 BLOCK = 128  # rows at once, at most: a product of as many factors of at most 2 cannot overflow
 BLOCK_VALUES = 4096  # rows x columns at once: 32 KiB stay in the first-level cache from the first pass to the second
@@ -233,6 +235,7 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
         ),
         rows=Rows(prior, likelihood),
         predictions=_predictions(signed[:PREDICTED]),
+        quantities=_quantities(names, signed),
         tags=frozenset({"real-data"} if dataset == "breast_cancer" else {"synthetic"}),
     )
 
@@ -247,6 +250,24 @@ def _predictions(signed: Matrix) -> Named:
 def _probabilities(x: Matrix, signed: Matrix) -> Matrix:
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-(x @ signed.T))))
+
+
+def _quantities(names: tuple[str, ...], signed: Matrix) -> tuple[Quantity, ...]:
+    rows = Quantity(
+        "log predictive density",
+        "sum over rows of the log of the predicted probability of their label, in nats",
+        lambda x: -np.logaddexp(0.0, -(x @ signed.T)),
+        "log_predictive",
+    )
+    if not names:
+        return (rows,)
+    at = 1 + (names.index(EFFECT) if EFFECT in names else 0)
+    effect = Quantity(
+        f"P({names[at - 1]} > 0)",
+        "probability that more of this covariate means more odds",
+        lambda x: np.asarray(x[:, at] > 0, dtype=np.float64),
+    )
+    return effect, rows
 
 
 @functools.cache

@@ -44,6 +44,11 @@ TARGETS = Catalogue(
             "parameters of a Gaussian mixture given data, with the label symmetry: means, or all in the plane",
             ("multimodal", "posterior"),
         ),
+        "bioassay": Entry(
+            "targets.bioassay:bioassay",
+            "dose and response of twenty animals: a skewed posterior of two coordinates, and what its users ask of it",
+            ("exact", "posterior", "real-data"),
+        ),
         "logistic_regression": Entry(
             "targets.logistic_regression:logistic_regression",
             "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",

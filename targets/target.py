@@ -9,6 +9,7 @@ import numpy as np
 
 from targets.kernel import Density, Kernel, Matrix, Vector, compiled, densities, empty, raise_failure
 from targets.options import spec
+from targets.quantity import Quantity
 from targets.truth import Truth
 
 DENSITY_ALONE = "density alone"  # the tag of a target without gradient
@@ -77,6 +78,7 @@ class Target:
             rows some hundred are enough.
         relabellings: orders of the coordinates that leave the density unchanged, those of a mixture's components: the
             others follow from these by repetition.
+        quantities: what users of the posterior want from it, beside its moments.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -99,6 +101,7 @@ class Target:
     invariant: Named | None = None
     predictions: Named | None = None
     relabellings: tuple[tuple[int, ...], ...] = ()
+    quantities: tuple[Quantity, ...] = ()
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 
@@ -107,6 +110,8 @@ class Target:
             object.__setattr__(self, "coordinates", tuple(f"x[{i}]" for i in range(self.dim)))
         if len(self.coordinates) != self.dim:
             raise ValueError(f"{self.name}: {len(self.coordinates)} coordinate names for {self.dim} dimensions")
+        if len({quantity.name for quantity in self.quantities}) < len(self.quantities):
+            raise ValueError(f"{self.name}: two quantities have the same name")
         if self.data.ndim != 2 or self.data.flags.writeable or not self.data.flags.c_contiguous:
             raise ValueError(f"{self.name}: the data must be a read-only matrix, as targets.data_matrix makes it")
 

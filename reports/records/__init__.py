@@ -1,7 +1,8 @@
 """The record format: columns, metrics, and the folder that results live in. Imports the standard library alone."""
 
-from reports.records.columns import CELLS, CURVES, SCHEMA_VERSION, Column
-from reports.records.folder import MARKER, Folder, encoded, open_folder, write_atomically
+from reports.records.columns import CELLS, CURVES, QUANTITIES, SCHEMA_VERSION, Column
+from reports.records.contents import encoded
+from reports.records.folder import MARKER, Folder, open_folder, write_atomically
 from reports.records.metrics import METRICS, Metric
 from reports.records.values import RecordsError
 
@@ -10,6 +11,7 @@ __all__ = [
     "CURVES",
     "MARKER",
     "METRICS",
+    "QUANTITIES",
     "SCHEMA_VERSION",
     "Column",
     "Folder",

@@ -63,12 +63,17 @@ CELLS: dict[str, Column] = _table(
     Column("r_hat", "float", "", "largest rank-normalised split R-hat over coordinates"),
     Column("ess_min", "float", "draws", "smallest bulk effective sample size of x over coordinates"),
     Column("ess_square_min", "float", "draws", "smallest bulk effective sample size of x² over coordinates"),
+    Column("ess_tail_min", "float", "draws", "smallest tail effective sample size over coordinates"),
+    Column("draws", "int", "draws", "how many draws the last answer holds, over all chains"),
     Column("e_bfmi", "float", "", "smallest E-BFMI of a chain: below 0.3 momenta are resampled too little"),
     Column("tree_depth", "float", "", "mean depth of the trees of NUTS after warm-up"),
     Column("round_trips", "float", "", "round trips between the ends of a tempering ladder"),
-    Column("k_hat", "float", "", "Pareto k of the importance ratios p/q"),
+    Column(
+        "k_hat", "float", "", "Pareto k of the importance ratios p/q: the method's own, or of the last answer's draws"
+    ),
     Column("elbo", "float", "nats", "evidence lower bound that the method reports"),
     Column("log_normaliser", "float", "nats", "log normaliser that the method estimates"),
+    Column("log_normaliser_error", "float", "nats", "its standard error, by the method"),
     Column("diagnostics", "json", "", "all numbers that the run says of itself, by name"),
     Column("true_log_normaliser", "float", "nats", "log normaliser of the target's truth"),
     Column(
@@ -114,4 +119,23 @@ CURVES: dict[str, Column] = _table(
             ),
         )
     ),
+)
+
+QUANTITIES: dict[str, Column] = _table(
+    *(CELLS[name] for name in IDENTITY),
+    CURVES["checkpoint"],
+    Column("quantity", "text", "", "name of a quantity that the target declares"),
+    Column("meaning", "text", "", "what it is, in a line; at the last checkpoint alone"),
+    Column("estimate", "float", "", "what the method says, in the quantity's units"),
+    Column("mcse", "float", "", "Monte Carlo standard error of the estimate; at the last checkpoint alone"),
+    Column("truth", "float", "", "the true answer"),
+    Column("truth_error", "float", "", "its standard error, zero where it is exact"),
+    Column("scale", "float", "", "n independent draws err by scale / sqrt(n): of an expectation, the posterior sd"),
+    Column("error", "float", "", "|estimate - truth| / scale"),
+    Column("reference_floor", "float", "", "truth_error / scale"),
+    Column("sampling_floor", "float", "", "the 95 % quantile of the error of as many independent draws"),
+    Column("low", "float", "", "the 5 % quantile of the functional, where intervals of it are of interest"),
+    Column("high", "float", "", "its 95 % quantile"),
+    Column("interval_mass", "float", "", "true mass of the functional between low and high: 0.9 for a perfect answer"),
+    Column("covered", "bool", "", "whether the truth lies within 1.96 standard errors (mcse and truth_error)"),
 )

@@ -1,26 +1,25 @@
-"""A folder of results: one file a finished cell, each written whole or not at all, and two tables made from them."""
+"""A folder of results: one file a finished cell, each written whole or not at all, and the tables made from them."""
 
 import contextlib
 import datetime
 import hashlib
 import json
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.records.columns import CELLS, CURVES, IDENTITY, SCHEMA_VERSION
-from reports.records.values import RecordsError, decode, encode
+from reports.records.columns import SCHEMA_VERSION
+from reports.records.contents import Columns, Record, Row, decoded, encoded
+from reports.records.values import RecordsError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MARKER = "crossover.json"
 _FORMAT = "crossover results"
-_CELL_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+,-]{0,199}")
 _ABANDONED_SECONDS = 3600.0
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)  # JSON of other shapes
 
@@ -74,28 +73,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
-def encoded(cell: Mapping[str, Any], curves: Mapping[str, Sequence[Any]]) -> bytes:
-    """What `Folder.write` puts into the file of a cell.
-
-    Raises:
-        RecordsError: a column is unknown or of the wrong kind, or lengths differ.
-    """
-    cell_id = cell.get("cell_id")
-    if not isinstance(cell_id, str) or not _CELL_ID.fullmatch(cell_id):
-        raise RecordsError(f"{cell_id!r} is no cell_id: letters, digits and ._=+,- up to 200")
-    row = {"schema_version": SCHEMA_VERSION, **cell}
-    _require_known(row, CELLS, "cells")
-    _require_known(curves, CURVES, "curves")
-    lengths = {name: len(values) for name, values in curves.items()}
-    if len(set(lengths.values())) > 1:
-        raise RecordsError(f"the curves of {cell_id} differ in length: {lengths}")
-    record = {
-        "cell": {name: encode(CELLS[name], value) for name, value in row.items()},
-        "curves": {name: [encode(CURVES[name], value) for value in values] for name, values in curves.items()},
-    }
-    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
-
-
 class Folder:
     """Results on disk. Made by `open_folder`.
 
@@ -123,30 +100,40 @@ class Folder:
         """Names of the cells that have a file, sorted."""
         return sorted(path.name.removesuffix(".json") for path in self._files())
 
-    def write(self, cell: Mapping[str, Any], curves: Mapping[str, Sequence[Any]]) -> None:
-        """Write one finished cell: its columns, and its curves as equally long lists by column.
+    def write(
+        self,
+        cell: Mapping[str, Any],
+        curves: Mapping[str, Sequence[Any]],
+        quantities: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Write one finished cell: its columns, and its curves and quantities as equally long lists by column.
 
-        Columns left out become nulls; the curves' identity columns and `checkpoint` are filled in.
+        Columns left out become nulls; identity columns, and the `checkpoint` of curves, are filled in.
 
         Raises:
             RecordsError: a column is unknown or of the wrong kind, lengths differ, or the disk refuses.
         """
-        content = encoded(cell, curves)
+        content = encoded(cell, curves, quantities)
         path = self._file(cell["cell_id"])
         try:
             write_atomically(path, content)
         except OSError as error:
             raise RecordsError(f"{path} cannot be written: {error.strerror or error}") from error
 
-    def read_cell(self, cell_id: str) -> tuple[dict[str, Any], dict[str, list[Any]]] | None:
-        """A cell's columns and curves, complete with nulls; None where it is absent or damaged.
+    def read_cell(self, cell_id: str) -> tuple[Row, Columns] | None:
+        """A cell's columns and curves, complete with nulls; None where it is absent or damaged: see `read`."""
+        record = self.read(cell_id)
+        return None if record is None else record[:2]
+
+    def read(self, cell_id: str) -> Record | None:
+        """All that is known of a cell; None where it is absent or damaged.
 
         A damaged file is moved aside, never deleted, and named in `damaged`.
         """
         path = self._file(cell_id)
         try:
             record = json.loads(path.read_bytes())
-            return _complete(record, cell_id)
+            return decoded(record, cell_id)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -155,9 +142,9 @@ class Folder:
             self._set_aside(path, str(error) or type(error).__name__)
             return None
 
-    def read_all(self) -> Iterator[tuple[dict[str, Any], dict[str, list[Any]]]]:
+    def read_all(self) -> Iterator[Record]:
         """All whole cells, ordered by target, method and seed."""
-        found = [cell for cell_id in self.cell_ids() if (cell := self.read_cell(cell_id)) is not None]
+        found = [record for cell_id in self.cell_ids() if (record := self.read(cell_id)) is not None]
         yield from sorted(found, key=lambda both: tuple((both[0][name] is None, both[0][name]) for name in _ORDER))
 
     def digest(self) -> str:
@@ -170,7 +157,7 @@ class Folder:
         return state.hexdigest()
 
     def consolidate(self) -> None:
-        """Write `cells.parquet` and `curves.parquet` from the cells, unless they are up to date.
+        """Write `cells.parquet`, `curves.parquet` and `quantities.parquet` from the cells, unless they are up to date.
 
         Raises:
             RecordsError: the disk refuses.
@@ -196,6 +183,12 @@ class Folder:
 
         return tables.frame(self, "curves")
 
+    def quantities(self) -> "pd.DataFrame":
+        """One row a quantity at a checkpoint, columns as in QUANTITIES, the cells in the same order."""
+        from reports.records import tables
+
+        return tables.frame(self, "quantities")
+
     def clean(self) -> None:
         """Remove half-written files whose writer is gone."""
         for folder in (self.path, self.cells_path):
@@ -219,7 +212,6 @@ class Folder:
                 return
 
 
-_NEEDED = ("target", "method", "seed", "status")
 _ORDER = ("target", "method", "seed", "cell_id")
 
 
@@ -265,32 +257,3 @@ def _abandoned(path: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
     return False
-
-
-def _require_known(given: Mapping[str, Any], columns: Mapping[str, Any], table: str) -> None:
-    for name in given:
-        if name not in columns:
-            raise RecordsError(f"{table} have no column {name!r}")
-
-
-def _complete(record: Any, cell_id: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    given, curves = record["cell"], record["curves"]
-    if given["cell_id"] != cell_id:
-        raise RecordsError(f"it holds cell {given['cell_id']}")
-    if given["schema_version"] > SCHEMA_VERSION:
-        raise RecordsError(f"its format {given['schema_version']} is newer than {SCHEMA_VERSION}")
-    _require_known(given, CELLS, "cells")
-    _require_known(curves, CURVES, "curves")
-    for name in _NEEDED:
-        if given[name] is None:
-            raise RecordsError(f"it lacks {name}")
-    length = max(map(len, curves.values()), default=0)
-    cell = {name: decode(column, given.get(name)) for name, column in CELLS.items()}
-    columns = {name: [decode(column, v) for v in curves.get(name, [None] * length)] for name, column in CURVES.items()}
-    if any(len(values) != length for values in columns.values()):
-        raise RecordsError("its curves differ in length")
-    for name in IDENTITY:
-        columns[name] = [cell[name]] * length
-    if "checkpoint" not in curves:
-        columns["checkpoint"] = list(range(length))
-    return cell, columns

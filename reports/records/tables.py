@@ -1,4 +1,4 @@
-"""The two tables made from the cells of a folder, as Parquet and as data frames."""
+"""The tables made from the cells of a folder, as Parquet and as data frames."""
 
 import io
 from pathlib import Path
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reports.records.columns import CELLS, CURVES, Column
+from reports.records.columns import CELLS, CURVES, QUANTITIES, Column
 from reports.records.folder import Folder, write_atomically
 from reports.records.values import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Which = Literal["cells", "curves"]
+Which = Literal["cells", "curves", "quantities"]
 
-_COLUMNS: dict[Which, dict[str, Column]] = {"cells": CELLS, "curves": CURVES}
+_COLUMNS: dict[Which, dict[str, Column]] = {"cells": CELLS, "curves": CURVES, "quantities": QUANTITIES}
 _TYPES = {
     "int": pa.int64(),
     "float": pa.float64(),
@@ -29,12 +29,12 @@ _DIGEST = b"crossover_cells"
 
 
 def is_current(folder: Folder) -> bool:
-    """Whether both tables were made from the cells as they are."""
-    return _current(folder, "cells") and _current(folder, "curves")
+    """Whether all tables were made from the cells as they are."""
+    return all(_current(folder, which) for which in _COLUMNS)
 
 
 def write(folder: Folder) -> None:
-    """Make both tables from the cells, in one order of rows whatever the order in which the cells finished."""
+    """Make all tables from the cells, in one order of rows whatever the order in which the cells finished."""
     digest = folder.digest()
     for which, table in _build(folder).items():
         buffer = io.BytesIO()
@@ -66,14 +66,15 @@ def _made_from(path: Path, which: Which) -> str:
 
 
 def _build(folder: Folder) -> dict[Which, pa.Table]:
-    cells: dict[str, list[Any]] = {name: [] for name in CELLS}
-    curves: dict[str, list[Any]] = {name: [] for name in CURVES}
-    for cell, columns in folder.read_all():
+    made: dict[Which, dict[str, list[Any]]] = {which: {name: [] for name in of} for which, of in _COLUMNS.items()}
+    for cell, curves, quantities in folder.read_all():
         for name, column in CELLS.items():
-            cells[name].append(as_text(cell[name]) if column.kind == "json" else cell[name])
+            made["cells"][name].append(as_text(cell[name]) if column.kind == "json" else cell[name])
         for name in CURVES:
-            curves[name].extend(columns[name])
-    return {"cells": _table("cells", cells), "curves": _table("curves", curves)}
+            made["curves"][name].extend(curves[name])
+        for name in QUANTITIES:
+            made["quantities"][name].extend(quantities[name])
+    return {which: _table(which, values) for which, values in made.items()}
 
 
 def _table(which: Which, values: dict[str, list[Any]]) -> pa.Table:

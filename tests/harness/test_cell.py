@@ -98,7 +98,7 @@ def test_errors_do_not_depend_on_the_speed_of_the_machine(exact, target, monkeyp
 
 def test_records_hold_every_cost_and_error(exact, target) -> None:
     cell = Cell(target.label, "exact", 3, LONG, target_made=target, method_made=exact())
-    row, columns = compute(cell, jobs=1)
+    row, columns, _ = compute(cell, jobs=1)
     assert row["gradient_evaluations"] == 3_000 and row["density_evaluations"] == 0
     assert row["warmup_evaluations"] == 100 and row["run_evaluations"] == 2_900
     assert row["status"] == "budget spent" and row["seed"] == 3 and row["dim"] == 2
@@ -113,7 +113,7 @@ def test_all_that_a_run_says_of_itself_is_kept(exact, target, monkeypatch) -> No
     """What has a column goes there too; what has none is in `diagnostics` alone."""
     said = {"divergences": 2.0, "round_trips": 7.0, "ess_square_min": np.float64(12.5), "swaps": math.nan}
     monkeypatch.setattr(type(exact().start(target, 1)), "diagnostics", lambda _: said)
-    row, columns = compute(Cell(target.label, "exact", 3, LONG, target_made=target, method_made=exact()), jobs=1)
+    row, columns, _ = compute(Cell(target.label, "exact", 3, LONG, target_made=target, method_made=exact()), jobs=1)
     assert (row["divergences"], row["round_trips"], row["ess_square_min"]) == (2, 7.0, 12.5)
     assert row["diagnostics"] == said and "swaps" not in row
     kept = json.loads(encoded(row, columns))["cell"]
@@ -121,8 +121,8 @@ def test_all_that_a_run_says_of_itself_is_kept(exact, target, monkeypatch) -> No
 
 
 def test_a_sampler_tells_its_energies_its_trees_and_its_squares(target) -> None:
-    row, _ = compute(Cell(target.label, "nuts", 1, Budget(10_000, 60.0)), jobs=1)
-    for name in ("ess_min", "ess_square_min", "e_bfmi", "tree_depth"):
+    row, *_ = compute(Cell(target.label, "nuts", 1, Budget(10_000, 60.0)), jobs=1)
+    for name in ("ess_min", "ess_square_min", "ess_tail_min", "draws", "e_bfmi", "tree_depth"):
         assert row[name] == row["diagnostics"][name] > 0.1
 
 

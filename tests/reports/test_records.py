@@ -17,7 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.records import CELLS, CURVES, METRICS, Folder, RecordsError, open_folder, values, write_atomically
+from reports.records import (
+    CELLS,
+    CURVES,
+    METRICS,
+    QUANTITIES,
+    Folder,
+    RecordsError,
+    open_folder,
+    values,
+    write_atomically,
+)
 
 
 def row(cell_id: str = "a", **changes: Any) -> dict[str, Any]:
@@ -294,3 +304,54 @@ def test_importing_the_format_needs_nothing_heavy() -> None:
     )
     out = subprocess.run([sys.executable, "-c", said], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_quantities_come_back_and_into_a_table_of_their_own(empty: Folder) -> None:
+    asked = {
+        "checkpoint": [0, 0, 1],
+        "quantity": ["LD50", "P(beta > 0)", "LD50"],
+        "error": [0.25, math.inf, math.nan],
+        "covered": [None, True, False],
+    }
+    empty.write(row("a"), {"seconds": [0.1, 0.2]}, asked)
+    empty.write(row("b", seed=2), {"seconds": [0.1]})
+    record = empty.read("a")
+    assert record is not None and set(record.quantities) == set(QUANTITIES)
+    assert record.quantities["quantity"] == asked["quantity"] and record.quantities["covered"] == [None, True, False]
+    for consolidated in (False, True):
+        if consolidated:
+            empty.consolidate()
+        table = empty.quantities()
+        assert list(table.columns) == list(QUANTITIES)
+        assert list(table["checkpoint"]) == [0, 0, 1] and set(table["cell_id"]) == {"a"}
+        assert table.loc[1, "error"] == math.inf and table["truth"].isna().all()
+    (empty.path / "quantities.parquet").unlink()
+    empty.consolidate()
+    assert (empty.path / "quantities.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"wrong": []}, "quantities have no column 'wrong'"),
+        ({"quantity": ["a"], "error": []}, "the quantities of a differ in length"),
+        ({"quantity": [1]}, "'quantity' takes text"),
+    ],
+)
+def test_quantities_of_another_format_are_refused(empty: Folder, asked: dict[str, list[Any]], said: str) -> None:
+    with pytest.raises(RecordsError, match=said):
+        empty.write(row(), {}, asked)
+    assert empty.cell_ids() == []
+
+
+def test_a_folder_from_before_quantities_has_none(empty: Folder) -> None:
+    empty.write(row("a", schema_version=2), {"elbo": [1.0]})
+    path = empty.cells_path / "a.json"
+    record = json.loads(path.read_bytes())
+    del record["quantities"]
+    path.write_text(json.dumps(record))
+    (empty.path / "crossover.json").write_text(
+        json.dumps(json.loads((empty.path / "crossover.json").read_text()) | {"schema_version": 2})
+    )
+    old = open_folder(empty.path)
+    assert len(old.quantities()) == 0 and len(old.curves()) == 1 and not old.damaged

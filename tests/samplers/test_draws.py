@@ -56,6 +56,7 @@ def test_the_worst_coordinate_is_found_among_many() -> None:
         pytest.approx(np.max(draws.r_hat)),
         pytest.approx(np.min(draws.ess_bulk)),
         pytest.approx(np.min(squares.ess_bulk)),
+        pytest.approx(np.min(draws.ess_tail)),
     )
     assert draws.worst().r_hat > 1.2
 
