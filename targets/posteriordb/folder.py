@@ -57,9 +57,7 @@ def root() -> pathlib.Path:
     for found in (folder / INSIDE, folder):
         if (found / "posteriors").is_dir():
             return found
-    raise UnavailableError(
-        f"{named} is no clone of posteriordb: it holds no {INSIDE} (named by {ENVIRONMENT} or --posteriordb)"
-    )
+    raise UnavailableError(f"{named} is no clone of posteriordb: it holds no {INSIDE}")
 
 
 def read(name: str) -> Record:
@@ -156,18 +154,39 @@ def _array(value: Any) -> Any:
         return value
 
 
+@dataclass(frozen=True)
+class Parameter:
+    """Which columns belong to a parameter, and where each stands in its array, flattened."""
+
+    columns: list[int]
+    places: list[int]
+    shape: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=64)
+def parameters(names: tuple[str, ...]) -> dict[str, Parameter]:
+    """The parameters that names such as tau, theta[8] and L[2,3] belong to; indices count from 1."""
+    found: dict[str, list[tuple[int, list[int]]]] = {}
+    for column, name in enumerate(names):
+        parameter, _, inner = name.partition("[")
+        found.setdefault(parameter, []).append((column, [int(i) - 1 for i in re.findall(r"\d+", inner)]))
+    return {name: _parameter(*zip(*entries, strict=True)) for name, entries in found.items()}
+
+
+def _parameter(columns: tuple[int, ...], indices: tuple[list[int], ...]) -> Parameter:
+    index = np.array(indices).T
+    shape = tuple(int(size) for size in index.max(axis=1) + 1) if index.size else ()
+    places = np.ravel_multi_index(tuple(index), shape).tolist() if shape else [0]
+    return Parameter(list(columns), places, shape)
+
+
 def by_parameter(names: tuple[str, ...], values: np.ndarray) -> Values:
-    """Columns (n, names) by parameter: (n,) for tau, (n, 8) for theta[1] to theta[8], (n, 2, 3) for L[1,1] to L[2,3]."""
+    """Columns (n, names) by parameter: (n,) for tau, (n, 8) for theta[1] to theta[8], (n, 2, 3) for L[1,1] ...."""
     found: Values = {}
-    for parameter, places in _places(names).items():
-        columns = [column for column, _ in places]
-        if places[0][1] == ():
-            found[parameter] = values[:, columns[0]]
-            continue
-        index = np.array([place for _, place in places]).T - 1
-        array = np.full((len(values), *(index.max(axis=1) + 1)), np.nan)
-        array[(slice(None), *index)] = values[:, columns]
-        found[parameter] = array
+    for name, parameter in parameters(names).items():
+        array = np.full((len(values), *parameter.shape), np.nan)
+        array.reshape(len(values), -1)[:, parameter.places] = values[:, parameter.columns]
+        found[name] = array
     return found
 
 
@@ -178,24 +197,11 @@ def by_name(names: tuple[str, ...], values: Mapping[str, Any], n: int) -> np.nda
         ValueError: a parameter is missing, or has another shape.
     """
     columns = np.empty((n, len(names)))
-    for parameter, places in _places(names).items():
-        if parameter not in values:
-            raise ValueError(f"the parameter {parameter} is missing; posteriordb has {', '.join(_places(names))}")
-        array = np.asarray(values[parameter])
-        shape = (n, *np.max([place for _, place in places], axis=0).astype(int)) if places[0][1] else (n,)
+    for name, parameter in parameters(names).items():
+        if name not in values:
+            raise ValueError(f"the parameter {name} is missing; posteriordb has {', '.join(parameters(names))}")
+        array, shape = np.asarray(values[name]), (n, *parameter.shape)
         if array.shape != shape:
-            raise ValueError(f"the parameter {parameter} has the shape {array.shape}; {shape} is expected")
-        for column, place in places:
-            columns[:, column] = array.reshape(n, -1)[:, int(np.ravel_multi_index([i - 1 for i in place], shape[1:]))]
+            raise ValueError(f"the parameter {name} has the shape {array.shape}; {shape} is expected")
+        columns[:, parameter.columns] = array.reshape(n, -1)[:, parameter.places]
     return columns
-
-
-@functools.lru_cache(maxsize=64)
-def _places(names: tuple[str, ...]) -> dict[str, list[tuple[int, tuple[int, ...]]]]:
-    """For each parameter its columns, each with the indices in brackets, counted from 1."""
-    found: dict[str, list[tuple[int, tuple[int, ...]]]] = {}
-    for column, name in enumerate(names):
-        parameter, _, inner = name.partition("[")
-        place = tuple(int(i) for i in re.findall(r"\d+", inner))
-        found.setdefault(parameter, []).append((column, place))
-    return found

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from targets.kernel import Matrix, density, kernel
+from targets.kernel import Matrix, Vector, density, kernel
 from targets.posteriordb.bounded import log_odds, share, shares
 from targets.posteriordb.build import posterior
 from targets.posteriordb.folder import Values
 from targets.target import Target
 
 _LOG_2PI = math.log(2.0 * math.pi)
+LEVEL = np.array([5.0, 0.0, 0.0, 0.0])  # where chains start, about
 SMALL, LARGE = 1e-100, 1e100  # between these a product of variances can take one more
 
 
@@ -104,6 +105,11 @@ def _unconstrain(parameters: Values) -> Matrix:
     )
 
 
+def _initial(rng: np.random.Generator) -> Vector:
+    """Uniform within 2 of zero, but for mu, about the level of the series."""
+    return LEVEL + rng.uniform(-2.0, 2.0, 4)
+
+
 def garch_garch11() -> Target:
     """A GARCH(1,1) model of a simulated series of 200."""
     return posterior(
@@ -114,6 +120,7 @@ def garch_garch11() -> Target:
         coordinates=("mu", "log_alpha0", "logit_alpha1", "logit_beta1"),
         named=_named,
         unconstrain=_unconstrain,
+        initial=_initial,
         tags=frozenset({"synthetic", "time-series"}),
         description="a GARCH(1,1) model of a series of 200",
     )

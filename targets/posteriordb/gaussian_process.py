@@ -20,7 +20,7 @@ from targets.posteriordb.folder import Values
 from targets.target import Target
 
 SHAPE, RATE = 25.0, 4.0
-SINGULAR = 1e-14  # a pivot below this share of the diagonal is rounding: the density is then given up as zero
+SINGULAR = 1e-8  # a pivot below this share of the diagonal is half rounding, and the density below exp(-10^6): zero
 
 _LOG_2PI = math.log(2.0 * math.pi)
 _CONSTANT = SHAPE * math.log(RATE) - math.lgamma(SHAPE) - _LOG_2PI - math.log(2.0) + 2.0 * math.log(2.0)
@@ -85,7 +85,7 @@ def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     if math.isnan(half):
         for i in range(3):
             gradient[i] = math.nan
-        return -math.inf
+        return math.nan
     squares = whiten(factor, data, white)
     for j in range(n):  # the inverse of the factor, column by column
         inverse[j, j] = 1.0 / factor[j, j]
@@ -129,7 +129,7 @@ def log_posterior_alone(x, data):  # type: ignore[no-untyped-def]
     correlations(data, 0.5 / (rho * rho), found)
     half = factorise(found, variance, sigma, factor)
     if math.isnan(half):
-        return -math.inf
+        return math.nan
     prior = SHAPE * x[0] - RATE * rho + x[1] + x[2] - 0.125 * variance - 0.5 * sigma * sigma
     return _CONSTANT + prior - half - 0.5 * (whiten(factor, data, white) + n * _LOG_2PI)
 

@@ -20,14 +20,14 @@ from targets.posteriordb.folder import Values
 from targets.target import Target
 
 FIRST, SECOND = 3.0, 10.0  # prior means
-SMALL = 1e-100  # below it the logarithm of a product is taken, before it underflows
+SMALL = 1e-100  # forward probabilities that sum to less are scaled before they underflow
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
 
 @kernel
 def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
-    """One row: y. Forward and backward recursions, each step scaled by its own weight."""
+    """One row: y. Forward and backward recursions, scaled where they would underflow."""
     steps = data.shape[1]
     mu, gap = math.exp(x[0]), math.exp(x[1])
     other = mu + gap
@@ -43,42 +43,39 @@ def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
         emit[t] = 1.0 if away > 0.0 else small
         emit_other[t] = small if away > 0.0 else 1.0
         squares += u * u if away > 0.0 else v * v
-    here, there, product, logs = emit[0], emit_other[0], 1.0, 0.0
+    here, there, logs = emit[0], emit_other[0], 0.0
     for t in range(steps):
         if t > 0:
-            here, there = (
-                (here * stay + there * back) * emit[t],
-                (here * leave + there * keep) * emit_other[t],
-            )
+            here, there = (here * stay + there * back) * emit[t], (here * leave + there * keep) * emit_other[t]
         weight = here + there
-        product *= weight
-        if not product > SMALL:
-            logs += math.log(product)
-            product = 1.0
-        inverse = 1.0 / weight
-        here, there = here * inverse, there * inverse
-        ahead[t], ahead_other[t], scale[t] = here, there, inverse
-    later, later_other = 1.0, 1.0
+        scale[t] = 1.0
+        if not weight > SMALL:
+            scale[t] = 1.0 / weight
+            logs += math.log(weight)
+            here, there = here * scale[t], there * scale[t]
+        ahead[t], ahead_other[t] = here, there
+    weight = here + there
+    later, later_other = 1.0 / weight, 1.0 / weight
     stays, leaves, backs, keeps, by_mu, by_other = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for t in range(steps - 1, -1, -1):
         by_mu += ahead[t] * later * (data[0, t] - mu)
         by_other += ahead_other[t] * later_other * (data[0, t] - other)
         if t > 0:
-            one, two = emit[t] * later * scale[t], emit_other[t] * later_other * scale[t]
-            stays += ahead[t - 1] * stay * one
-            leaves += ahead[t - 1] * leave * two
-            backs += ahead_other[t - 1] * back * one
-            keeps += ahead_other[t - 1] * keep * two
+            one, two = emit[t] * (later * scale[t]), emit_other[t] * (later_other * scale[t])
+            stays += ahead[t - 1] * one
+            leaves += ahead[t - 1] * two
+            backs += ahead_other[t - 1] * one
+            keeps += ahead_other[t - 1] * two
             later, later_other = stay * one + leave * two, back * one + keep * two
     by_mu -= mu - FIRST
     by_other -= other - SECOND
     gradient[0] = (by_mu + by_other) * mu + 1.0
     gradient[1] = by_other * gap + 1.0
-    gradient[2] = stays * leave - leaves * stay + leave - stay
-    gradient[3] = backs * keep - keeps * back + keep - back
+    gradient[2] = (stays - leaves) * stay * leave + leave - stay
+    gradient[3] = (backs - keeps) * back * keep + keep - back
     prior = (mu - FIRST) ** 2 + (other - SECOND) ** 2
     jacobian = x[0] + x[1] + log_stay + log_leave + log_back + log_keep
-    return jacobian + logs + math.log(product) - 0.5 * (squares + prior + (steps + 2) * _LOG_2PI)
+    return jacobian + logs + math.log(weight) - 0.5 * (squares + prior + (steps + 2) * _LOG_2PI)
 
 
 @density
@@ -88,7 +85,7 @@ def log_posterior_alone(x, data):  # type: ignore[no-untyped-def]
     other = mu + gap
     stay, leave, log_stay, log_leave = shares(x[2])
     back, keep, log_back, log_keep = shares(x[3])
-    here, there, product, logs, squares = 0.0, 0.0, 1.0, 0.0, 0.0
+    here, there, logs, squares = 0.0, 0.0, 0.0, 0.0
     for t in range(data.shape[1]):
         u, v = data[0, t] - mu, data[0, t] - other
         away = gap * (0.5 * (mu + other) - data[0, t])
@@ -100,14 +97,12 @@ def log_posterior_alone(x, data):  # type: ignore[no-untyped-def]
         here = before if away > 0.0 else before * small
         there = before_other * small if away > 0.0 else before_other
         weight = here + there
-        product *= weight
-        if not product > SMALL:
-            logs += math.log(product)
-            product = 1.0
-        here, there = here / weight, there / weight
+        if not weight > SMALL:
+            logs += math.log(weight)
+            here, there = here / weight, there / weight
     prior = (mu - FIRST) ** 2 + (other - SECOND) ** 2
     jacobian = x[0] + x[1] + log_stay + log_leave + log_back + log_keep
-    return jacobian + logs + math.log(product) - 0.5 * (squares + prior + (data.shape[1] + 2) * _LOG_2PI)
+    return jacobian + logs + math.log(here + there) - 0.5 * (squares + prior + (data.shape[1] + 2) * _LOG_2PI)
 
 
 def _named(x: Matrix) -> Mapping[str, Any]:

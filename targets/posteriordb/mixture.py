@@ -21,7 +21,7 @@ from targets.target import Target
 
 PRIOR = 4.0  # the prior variance of each mean, and the squared scale of each sigma
 BETA = 5.0
-BLOCK = 512  # numbers whose factors, between one and two, are multiplied before one logarithm is taken
+BLOCK = 512  # numbers in a row, at most: factors between one and two are multiplied before a logarithm is taken
 
 _LOG_2PI = math.log(2.0 * math.pi)
 # The means' two normals, the sigmas' two half normals, the beta; in the order that was chosen nothing is renormalised.
@@ -33,18 +33,18 @@ _CONSTANT = (
 
 @kernel
 def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
-    """One row: y."""
-    n = data.shape[1]
+    """The data: y, in rows of at most `BLOCK`."""
+    n = data.size
     gap, first, second = math.exp(x[1]), math.exp(-2.0 * x[2]), math.exp(-2.0 * x[3])
     low, high = x[0], x[0] + gap
     theta, rest, log_theta, log_rest = shares(x[4])
     level, other = log_theta - x[2], log_rest - x[3]
     best, logs = 0.0, 0.0
     mass, one, two, other_one, other_two = 0.0, 0.0, 0.0, 0.0, 0.0
-    for start in range(0, n, BLOCK):
+    for row in range(data.shape[0]):
         product = 1.0
-        for i in range(start, min(n, start + BLOCK)):
-            u, v = data[0, i] - low, data[0, i] - high
+        for i in range(data.shape[1]):
+            u, v = data[row, i] - low, data[row, i] - high
             p, q = level - 0.5 * first * u * u, other - 0.5 * second * v * v
             small = exp_minus(abs(p - q))
             inverse = 1.0 / (1.0 + small)
@@ -73,16 +73,16 @@ def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
 @density
 def log_posterior_alone(x, data):  # type: ignore[no-untyped-def]
     """As `log_posterior`, without gradient."""
-    n = data.shape[1]
+    n = data.size
     first, second = math.exp(-2.0 * x[2]), math.exp(-2.0 * x[3])
     low, high = x[0], x[0] + math.exp(x[1])
     _, _, log_theta, log_rest = shares(x[4])
     level, other = log_theta - x[2], log_rest - x[3]
     best, logs = 0.0, 0.0
-    for start in range(0, n, BLOCK):
+    for row in range(data.shape[0]):
         product = 1.0
-        for i in range(start, min(n, start + BLOCK)):
-            u, v = data[0, i] - low, data[0, i] - high
+        for i in range(data.shape[1]):
+            u, v = data[row, i] - low, data[row, i] - high
             p, q = level - 0.5 * first * u * u, other - 0.5 * second * v * v
             product *= 1.0 + exp_minus(abs(p - q))
             best += p if p > q else q  # noqa: FURB136
@@ -90,6 +90,12 @@ def log_posterior_alone(x, data):  # type: ignore[no-untyped-def]
     prior = (low * low + high * high + 1.0 / first + 1.0 / second) / PRIOR
     jacobian = x[1] + x[2] + x[3]
     return _CONSTANT + best + logs - 0.5 * (n * _LOG_2PI + prior) + jacobian + BETA * (log_theta + log_rest)
+
+
+def _data(given: Mapping[str, Any]) -> Matrix:
+    y = np.asarray(given["y"], dtype=np.float64)
+    rows = next(rows for rows in range(1, len(y) + 1) if len(y) % rows == 0 and len(y) // rows <= BLOCK)
+    return y.reshape(rows, -1)
 
 
 def _named(x: Matrix) -> Mapping[str, Any]:
@@ -112,7 +118,7 @@ def low_dim_gauss_mix() -> Target:
         "low_dim_gauss_mix-low_dim_gauss_mix",
         kernel=log_posterior,
         density=log_posterior_alone,
-        data=lambda given: np.asarray(given["y"])[None],
+        data=_data,
         coordinates=("mu[1]", "log_gap", "log_sigma[1]", "log_sigma[2]", "logit_theta"),
         named=_named,
         unconstrain=_unconstrain,
