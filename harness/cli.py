@@ -112,11 +112,12 @@ def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
         chosen = studies.choose(name)
         if not race.compute(folder, chosen.grid(), [], []):
             return
+        measured = chosen.measure()
     import reports
     from reports import study as pages
 
     for path in [
-        *pages.write(folder, name, chosen.summary, chosen.tables),
+        *pages.write(folder, name, chosen.summary, chosen.tables, measured),
         reports.write(folder, folder / "report.html"),
     ]:
         click.echo(os.fsencode(path.resolve()))

@@ -5,10 +5,12 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reports.records import Folder, Metric, RecordsError, open_folder, write_atomically
+from reports.section import KEPT, Section, kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +45,12 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
         if _is_current(out, digest):
             return out
         cells, curves, problems = folder.cells(), folder.curves(), folder.damaged
+        measured = kept(folder.path)
     else:
-        cells, curves, problems, digest = folder.cells, folder.curves, [], ""
+        cells, curves, problems, digest, measured = folder.cells, folder.curves, [], "", {}
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    page = render(cells, curves, problems, digest)
+    page = render(cells, curves, problems, digest, measured)
     try:
         write_atomically(out, page.encode())
     except OSError as error:
@@ -55,8 +58,14 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
     return out
 
 
-def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], digest: str = "") -> str:
-    """The page, from the two tables; `problems` are lines shown at its top."""
+def render(
+    cells: "pd.DataFrame",
+    curves: "pd.DataFrame",
+    problems: list[str],
+    digest: str = "",
+    measured: Mapping[str, Section] | None = None,
+) -> str:
+    """The page, from the two tables; `problems` are lines shown at its top, `measured` sections made elsewhere."""
     import jinja2
     from plotly.offline import get_plotlyjs
 
@@ -78,6 +87,7 @@ def render(cells: "pd.DataFrame", curves: "pd.DataFrame", problems: list[str], d
         digest=digest,
         problems=problems,
         paired=paired.section(results),
+        measured=measured or {},
         level=efficiency.LEVEL,
         unadjusted={name for name, look in looks.items() if "unadjusted" in look},
         colour={
@@ -130,7 +140,7 @@ def _for_script(numbers: dict[str, Any]) -> str:
 def _digest(folder: Folder) -> str:
     """Changes with the results, and with the code and templates that draw them."""
     state = hashlib.sha256(folder.digest().encode())
-    for path in sorted([*HERE.rglob("*.py"), *TEMPLATES.iterdir()]):
+    for path in sorted([*HERE.rglob("*.py"), *TEMPLATES.iterdir(), *(folder.path / KEPT).glob("*.json")]):
         state.update(path.read_bytes() if path.is_file() else b"")
     return state.hexdigest()
 
