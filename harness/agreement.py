@@ -22,9 +22,9 @@ MOST = 4.0  # combined standard errors: two right answers differ by more once in
 CHAINS, WARMUP, SAMPLES = 4, 1000, 2500
 
 NOTE = (
-    f"NUTS with {CHAINS} chains, {WARMUP:,} draws of warm-up and {SAMPLES:,} more each. Distances of means and of sd are "
-    "the largest over the named quantities, in combined standard errors: the Monte Carlo standard errors of both sides, "
-    f"squared and added. They agree up to {MOST:g}. Alarms: R-hat above {R_HAT_ALARM:g}, bulk ESS below {ESS_ALARM:g}, "
+    f"NUTS with {CHAINS} chains, {WARMUP:,} draws of warm-up and {SAMPLES:,} more each. Distances of means and of sd "
+    "are the largest over the named quantities, in combined standard errors: the Monte Carlo standard errors of both "
+    f"sides, squared and added. They agree up to {MOST:g}. Alarms: R-hat above {R_HAT_ALARM:g}, bulk ESS below {ESS_ALARM:g}, "
     f"any divergence, E-BFMI below {E_BFMI_ALARM:g}."
 )
 
@@ -81,8 +81,8 @@ def compare(target: Target, draws: Draws) -> Agreement:
         raise UsageError(f"nothing is known of {target.label}, so nothing can agree with it")
     reference: Moments = target.truth.moments if target.truth.named is None else target.truth.named
     names = target.coordinates if target.named is None else target.named.names
-    # The error of an sd follows from the effective sample size of squares about the mean, a fifth of that of the values
-    # where chains are antithetic, as those of NUTS often are; arviz-stats 0.8 takes the latter.
+    # The error of an sd follows from the effective sample size of squares about the mean, a quarter of that of the
+    # values where chains are antithetic, as those of NUTS often are; arviz-stats 0.8 takes the latter.
     seen = moments_with_errors(draws.named_values, [np.arange(len(names))])[0]
     return Agreement(
         target.label,
@@ -114,8 +114,8 @@ def section(found: list[Agreement]) -> Section:
     agree = sum(each.agrees for each in found)
     quantities = sum(len(each.names) for each in found)
     sentences = [
-        f"NUTS agrees with the reference on {agree} of {len(found)} posteriors ({quantities} quantities), on every mean "
-        f"and every sd within {MOST:g} combined standard errors.",
+        f"NUTS agrees with the reference on {agree} of {len(found)} posteriors ({quantities} quantities), on every "
+        f"mean and every sd within {MOST:g} combined standard errors.",
         *(f"On {each.target} it {each.verdict}." for each in found if not each.agrees),
     ]
     head = ("Posterior", "Verdict", "Quantities", "Means", "at", "Sd", "at", "R-hat", "ESS", "Divergences", "Alarms")

@@ -10,13 +10,14 @@ from harness import metrics
 from reports.records import METRICS
 from samplers.draws import Draws
 from targets import Target
+from tests.loading import load
 from variational.gaussian import Gaussian
 
 ALWAYS = ("mean_error", "covariance_error", "sliced_wasserstein", "coverage_90", "sd_ratio_worst")
 
 
 def known(name: str) -> Target:
-    target = targets.load(name)
+    target = load(name)
     if target.truth is None:
         pytest.skip(f"nothing is known of {name}")
     return target
