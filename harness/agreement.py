@@ -22,10 +22,10 @@ MOST = 4.0  # combined standard errors: two right answers differ by more once in
 CHAINS, WARMUP, SAMPLES = 4, 1000, 2500
 
 NOTE = (
-    f"NUTS with {CHAINS} chains, {WARMUP:,} draws of warm-up and {SAMPLES:,} more each. Distances of means and of sd "
-    "are the largest over the named quantities, in combined standard errors: the Monte Carlo standard errors of both "
-    f"sides, squared and added. They agree up to {MOST:g}. Alarms: R-hat above {R_HAT_ALARM:g}, bulk ESS below {ESS_ALARM:g}, "
-    f"any divergence, E-BFMI below {E_BFMI_ALARM:g}."
+    f"NUTS with {CHAINS} chains, {WARMUP:,} draws of warm-up and {SAMPLES:,} more each. Distances of means and sd are "
+    "the largest over the named quantities, in combined standard errors: the Monte Carlo errors of both sides, squared "
+    f"and added. They agree up to {MOST:g}. Alarms: R-hat above {R_HAT_ALARM:g}, bulk ESS below {ESS_ALARM:g}, any "
+    f"divergence, E-BFMI below {E_BFMI_ALARM:g}."
 )
 
 

@@ -77,7 +77,7 @@ def test_named_parameters_are_the_reference_s(target):
 
 
 def test_stein_identities_hold_on_all_reference_draws(target):
-    """E grad log p = 0 and E x_i d_j log p = -[i = j], in errors of nearly independent draws: 0.06 sd of bias is seen."""
+    """E grad log p = 0 and E x_i d_j log p = -[i = j], in errors of independent draws: 0.06 sd of bias is seen."""
     x = target.truth.reference_draws
     gradients = target.evaluate(x)[1]
     away = (x - x.mean(axis=0)) / x.std(axis=0)
