@@ -49,8 +49,18 @@ def race_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="crossover", prog_name="crossover")
-def cli() -> None:
+@click.option(
+    "--posteriordb",
+    type=click.Path(path_type=pathlib.Path),
+    metavar="DIR",
+    help="A clone of stan-dev/posteriordb; by default the environment variable CROSSOVER_POSTERIORDB names it.",
+)
+def cli(posteriordb: pathlib.Path | None) -> None:
     """Race variational inference against Markov chain Monte Carlo on the same densities."""
+    if posteriordb is not None:
+        from targets.posteriordb.folder import ENVIRONMENT
+
+        os.environ[ENVIRONMENT] = str(posteriordb.absolute())  # inherited by the processes of cells
 
 
 @cli.command("list")
@@ -102,11 +112,12 @@ def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
         chosen = studies.choose(name)
         if not race.compute(folder, chosen.grid(), [], []):
             return
+        measured = chosen.measure()
     import reports
     from reports import study as pages
 
     for path in [
-        *pages.write(folder, name, chosen.summary, chosen.tables),
+        *pages.write(folder, name, chosen.summary, chosen.tables, measured),
         reports.write(folder, folder / "report.html"),
     ]:
         click.echo(os.fsencode(path.resolve()))
@@ -195,10 +206,10 @@ def warmup(plugin_files: tuple[str, ...]) -> None:
     """Compile all targets and methods now, so that no race has to."""
     from harness import registry, work
     from targets import cache
-    from targets.registry import TARGETS
 
     _load_plugins(plugin_files)
-    pairs = [(target, method) for target in TARGETS.names() for method in registry.names()]
+    found = [spec.name for spec in registry.select_targets(["*"], _say)]
+    pairs = [(target, method) for target in found for method in registry.names()]
     done = work.compile_pairs(tuple(pairs))
     removed = cache.prune()
     _say(f"{done} pairs of a target and a method are compiled in {cache.folder()}")

@@ -38,7 +38,7 @@ class Racing:
             preset.budget.max_gradients if self.max_gradients is None else self.max_gradients,
             preset.budget.max_seconds if self.max_seconds is None else self.max_seconds,
         )
-        chosen = registry.select_targets(targets or list(preset.targets))
+        chosen = registry.select_targets(targets or list(preset.targets), say)
         racing = registry.select_methods(methods or list(preset.methods))
         cells = grid.cells(chosen, racing, preset.seeds if self.seeds is None else self.seeds, budget)
         runner.check_plugin_targets(chosen, self.executor)

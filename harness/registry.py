@@ -1,6 +1,8 @@
 """All methods that can race: the samplers, the VI methods, those of plug-ins, and warm starts made of them."""
 
 import fnmatch
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 from harness import basins, warm_start
@@ -8,7 +10,7 @@ from harness.plugins import guarded
 from harness.spec import Spec, is_glob, parse
 from samplers.registry import METHODS as SAMPLERS
 from targets.catalogue import Catalogue
-from targets.options import UsageError, defaults
+from targets.options import UnavailableError, UsageError, defaults
 from targets.protocols import Method
 from targets.registry import TARGETS
 from targets.target import Target
@@ -93,13 +95,38 @@ def label(made: Method) -> str:
     return str(getattr(made, "label", made.name))
 
 
-def select_targets(patterns: list[str]) -> list[Spec]:
+def select_targets(patterns: list[str], tell: Callable[[str], None] = warnings.warn) -> list[Spec]:
     """The targets that SPECs, globs and `tag:WORD` choose.
 
+    What a glob or a tag chooses and this machine lacks the data of is left out, and `tell` is told why.
+
     Raises:
-        UsageError: one of them chooses nothing.
+        UsageError: one of them chooses nothing, or all is left out.
     """
-    return _select(patterns, TARGETS)
+    named = {str(parse(pattern)) for pattern in patterns if not _is_pattern(pattern)}
+    chosen, left_out = [], dict[str, list[str]]()
+    for spec in _select(patterns, TARGETS):
+        lacking = "" if str(spec) in named else _lacking(spec)
+        if lacking:
+            left_out.setdefault(lacking, []).append(spec.name)
+        else:
+            chosen.append(spec)
+    for reason, skipped in left_out.items():
+        if not chosen:
+            raise UnavailableError(reason)
+        tell(f"skipped {', '.join(skipped)}: {reason}")
+    return chosen
+
+
+def _lacking(spec: Spec) -> str:
+    """Why a target cannot be made on this machine; empty where it can, or where it is wrong."""
+    try:
+        target(spec)
+    except UnavailableError as error:
+        return str(error)
+    except UsageError:  # it is reported where it is used
+        return ""
+    return ""
 
 
 def select_methods(patterns: list[str]) -> list[Spec]:
@@ -115,6 +142,10 @@ def _select(patterns: list[str], known: Catalogue) -> list[Spec]:
             raise UsageError(f"no {known.kind} matches {pattern!r}; known: {', '.join(known.names())}")
         chosen |= {str(spec): spec for spec in found}
     return list(chosen.values())
+
+
+def _is_pattern(pattern: str) -> bool:
+    return pattern.startswith("tag:") or is_glob(pattern)
 
 
 def _matches(pattern: str, known: Catalogue) -> list[Spec]:

@@ -1,11 +1,13 @@
 """Studies: races that answer one question, each with the tables that it ends in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from harness import registry
+from harness import agreement, registry
 from harness.budget import Budget
 from harness.presets import PRESETS, Preset
-from harness.spec import parse
+from harness.spec import Spec, parse
+from reports.section import Section
 from targets.options import UsageError
 
 
@@ -17,11 +19,13 @@ class Study:
         race: targets, methods, seeds and budget, as a preset has them.
         tables: those of `reports.study.TABLES` that it ends in; beside them there is always the report.
         wherever: methods that take part as soon as they are registered.
+        measured: makes a table of the study's targets that no race makes, or None.
     """
 
     race: Preset
     tables: tuple[str, ...] = ()
     wherever: tuple[str, ...] = ()
+    measured: Callable[[list[Spec]], Section] | None = None
 
     @property
     def summary(self) -> str:
@@ -33,6 +37,10 @@ class Study:
         known = registry.names()
         more = tuple(method for method in self.wherever if parse(method).name in known)
         return replace(self.race, methods=(*self.race.methods, *more))
+
+    def measure(self) -> Section | None:
+        """The table that no race makes."""
+        return None if self.measured is None else self.measured(registry.select_targets(list(self.race.targets)))
 
 
 def _warm(take: str, fit: str, more: str = "") -> str:
@@ -147,6 +155,17 @@ STUDIES = {
             seeds=10,
         ),
         ("quantities", "quantity-crossovers"),
+    ),
+    "references": Study(
+        Preset(
+            "whether NUTS agrees with the reference draws of posteriordb, and what fits make of them",
+            ("tag:posteriordb",),
+            ("nuts", "laplace", "advi_meanfield", "advi_fullrank"),
+            3,
+            Budget(200_000, 30.0),
+        ),
+        ("accuracy",),
+        measured=agreement.references,
     ),
 }
 

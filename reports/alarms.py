@@ -156,7 +156,7 @@ def _not_converged(cell: Mapping[str, Any], _: Mapping[str, float]) -> float:
 def _stein(cell: Mapping[str, Any], last: Mapping[str, float]) -> float:
     """The squared discrepancy over its sampling floor, that of as many draws as a chain's sample is worth.
 
-    It looks at `STEIN_DRAWS` draws at most, evenly spaced, which are as good as independent where the run is worth more.
+    It looks at `STEIN_DRAWS` draws at most, evenly spaced: as good as independent ones where the run is worth more.
     """
     floor = last.get(f"{STEIN}_sampling_floor", math.nan)
     used = min(_number(cell.get("draws")), STEIN_DRAWS)

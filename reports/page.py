@@ -5,10 +5,12 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reports.records import Folder, Metric, RecordsError, open_folder, write_atomically
+from reports.section import KEPT, Section, kept
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,12 +46,13 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
         if _is_current(out, digest):
             return out
         cells, curves, problems = folder.cells(), folder.curves(), folder.damaged
+        measured = kept(folder.path)
     else:
-        cells, curves, problems, digest = folder.cells, folder.curves, [], ""
+        cells, curves, problems, digest, measured = folder.cells, folder.curves, [], "", {}
     quantities = folder.quantities() if isinstance(folder, Folder) else getattr(folder, "quantities", None)
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    page = render(cells, curves, quantities, problems, digest)
+    page = render(cells, curves, quantities, problems, digest, measured)
     try:
         write_atomically(out, page.encode())
     except OSError as error:
@@ -63,8 +66,9 @@ def render(
     quantities: "pd.DataFrame | None",
     problems: list[str],
     digest: str = "",
+    measured: Mapping[str, Section] | None = None,
 ) -> str:
-    """The page, from the tables; `problems` are lines shown at its top."""
+    """The page, from the tables; `problems` are lines shown at its top, `measured` sections made elsewhere."""
     import jinja2
     from plotly.offline import get_plotlyjs
 
@@ -87,6 +91,7 @@ def render(
         digest=digest,
         problems=problems,
         sections=[(name, section) for name in SECTIONS if (section := TABLES[name](results)) is not None],
+        measured=measured or {},
         level=efficiency.LEVEL,
         unadjusted={name for name, look in looks.items() if "unadjusted" in look},
         colour={
@@ -139,7 +144,7 @@ def _for_script(numbers: dict[str, Any]) -> str:
 def _digest(folder: Folder) -> str:
     """Changes with the results, and with the code and templates that draw them."""
     state = hashlib.sha256(folder.digest().encode())
-    for path in sorted([*HERE.rglob("*.py"), *TEMPLATES.iterdir()]):
+    for path in sorted([*HERE.rglob("*.py"), *TEMPLATES.iterdir(), *(folder.path / KEPT).glob("*.json")]):
         state.update(path.read_bytes() if path.is_file() else b"")
     return state.hexdigest()
 

@@ -1,10 +1,15 @@
 """A finding as text: a table with what it says in words, for pages in HTML and in Markdown, and its numbers."""
 
+import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from reports.records import RecordsError, write_atomically
 from reports.wording import sortable
+
+KEPT = "sections"  # the folder, beside the records, of what was measured apart from the race
 
 
 class Cell(NamedTuple):
@@ -55,3 +60,26 @@ def plain(value: float) -> float | str | None:
     if math.isnan(value):
         return None
     return value if math.isfinite(value) else str(value)
+
+
+def keep(folder: Path, name: str, section: Section) -> None:
+    """Keep a section that the records do not hold, for the report on the folder."""
+    (folder / KEPT).mkdir(exist_ok=True)
+    write_atomically(folder / KEPT / f"{name}.json", json.dumps(asdict(section), allow_nan=False).encode())
+
+
+def kept(folder: Path) -> dict[str, Section]:
+    """The sections that were kept in a folder, by name.
+
+    Raises:
+        RecordsError: one of them is damaged.
+    """
+    found = {}
+    for path in sorted((folder / KEPT).glob("*.json")):
+        try:
+            content = json.loads(path.read_bytes())
+            rows = [[Cell(*cell) for cell in row] for row in content.pop("rows")]
+            found[path.stem] = Section(**{**content, "head": tuple(content["head"]), "rows": rows})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RecordsError(f"{path} is damaged; run the study {path.stem} again") from error
+    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
 from reports.records import RecordsError, open_folder, write_atomically
-from reports.section import Section
+from reports.section import Section, keep
 
 TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "paired": paired.section,
@@ -24,8 +24,12 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
 }
 
 
-def write(folder: str | os.PathLike[str], name: str, summary: str, tables: Sequence[str]) -> list[Path]:
+def write(
+    folder: str | os.PathLike[str], name: str, summary: str, tables: Sequence[str], measured: Section | None = None
+) -> list[Path]:
     """Write NAME.md and NAME.json about the records in `folder`, with those of `TABLES` that there is something for.
+
+    A table that was `measured` apart from the race comes first, and is kept in the folder for its report.
 
     Raises:
         RecordsError: there are no results, or a file cannot be written.
@@ -36,6 +40,9 @@ def write(folder: str | os.PathLike[str], name: str, summary: str, tables: Seque
         raise RecordsError("there are no finished cells to report on")
     results = runs.read(cells, records.curves(), records.quantities())
     made = {table: TABLES[table](results) for table in tables}
+    if measured is not None:
+        made = {"measured": measured, **made}
+        keep(where, name, measured)
     found = {table: section for table, section in made.items() if section is not None}
     seeds = len({cell["seed"] for cell in results.cells})
     lines = [f"# {name}", "", f"{summary[0].upper()}{summary[1:]}. {len(results.cells)} cells, {seeds} seeds.", ""]

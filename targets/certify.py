@@ -24,9 +24,9 @@ from targets.gmm_full_kernels import SIZE
 from targets.gmm_posterior import gmm_posterior
 from targets.importance import laplace
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, empty, loop
+from targets.long_run import Permutations, moments_with_errors
 from targets.options import defaults
 from targets.target import Target
-from targets.truth import Moments
 
 CHAINS = 8
 PILOT = 4_000
@@ -37,8 +37,6 @@ THINNED = 500  # kept from each chain
 BRIDGE = 20_000  # draws of the posterior, and as many of the proposal, in each chain's bridge
 STEP = 1.1  # times dim^(-1/4): the step size in whitened coordinates
 LONGEST = 2.4  # the longest trajectory; a Gaussian decorrelates wholly at pi / 2
-
-Permutations = list[np.ndarray]
 
 
 @loop(int64(KERNEL, DATA, VECTOR, MATRIX, VECTOR, float64, int64, types.npy_rng, MATRIX, VECTOR))
@@ -159,30 +157,6 @@ def bridge(
         if abs(math.log(ratio)) < 1e-12:
             break
     return log_normaliser
-
-
-def moments_with_errors(draws: np.ndarray, relabel: Permutations) -> tuple[Moments, dict[str, float]]:
-    """Moments of draws (chains, n, k) averaged over relabellings, and the worst ESS and R-hat over the coordinates."""
-    from arviz_stats.base.array import array_stats
-
-    k = draws.shape[2]
-    flat = draws.reshape(-1, k)
-    plain = flat.mean(axis=0)
-    mean = np.mean([plain[order] for order in relabel], axis=0)
-    centred = flat - plain
-    covariance = centred.T @ centred / len(flat) + np.outer(plain, plain)  # about zero, to be averaged
-    covariance = np.mean([covariance[np.ix_(order, order)] for order in relabel], axis=0) - np.outer(mean, mean)
-    errors, spreads, ess = np.empty((3, k)), np.empty((3, k)), np.empty((3, k))
-    for i in range(k):
-        each = np.array([draws[:, :, order[i]] for order in relabel])
-        for row, values in enumerate((each, (each - mean[i]) ** 2, each**2)):
-            series = values.mean(axis=0)  # the statistic averaged over relabellings is as good, and mixes
-            ess[row, i] = array_stats.ess(series, method="mean")
-            errors[row, i] = series.std() / math.sqrt(ess[row, i])
-            spreads[row, i] = values.var()
-    moments = Moments(mean, covariance, spreads[2], spreads[1], *errors)
-    r_hat = max(float(array_stats.rhat(draws[:, :, i], method="rank")) for i in range(k))
-    return moments, {"ess_min": float(ess.min()), "r_hat_max": r_hat}
 
 
 def certify(key: str, target: Target, options: dict[str, Any], start: Vector, relabel: Permutations, seed: int) -> None:

@@ -9,6 +9,10 @@ class UsageError(ValueError):
     """What the user asked for is not accepted; the message is one line that says what is."""
 
 
+class UnavailableError(UsageError):
+    """What was asked for exists, but this machine lacks what it needs; a race over many skips it with the message."""
+
+
 def defaults(factory: Callable[..., Any]) -> dict[str, Any]:
     """The keyword options of `factory` with their default values."""
     parameters = inspect.signature(factory).parameters.values()

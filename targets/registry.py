@@ -54,6 +54,66 @@ TARGETS = Catalogue(
             "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",
             ("posterior",),
         ),
+        "arK-arK": Entry(
+            "targets.posteriordb.regressions:ark_ark",
+            "an autoregression of order five (posteriordb)",
+            ("posterior", "posteriordb", "synthetic", "time-series"),
+        ),
+        "diamonds-diamonds": Entry(
+            "targets.posteriordb.diamonds:diamonds_diamonds",
+            "log prices of diamonds on 24 nearly collinear covariates (posteriordb)",
+            ("posterior", "posteriordb", "real-data"),
+        ),
+        "earnings-logearn_interaction": Entry(
+            "targets.posteriordb.regressions:earnings_logearn_interaction",
+            "log earnings on height and sex (posteriordb)",
+            ("posterior", "posteriordb", "real-data"),
+        ),
+        "eight_schools-eight_schools_centered": Entry(
+            "targets.posteriordb.schools:centred_schools",
+            "eight schools, centred (posteriordb)",
+            ("funnel", "hierarchical", "posterior", "posteriordb", "real-data"),
+        ),
+        "eight_schools-eight_schools_noncentered": Entry(
+            "targets.posteriordb.schools:noncentred_schools",
+            "eight schools, non-centred (posteriordb)",
+            ("hierarchical", "posterior", "posteriordb", "real-data"),
+        ),
+        "garch-garch11": Entry(
+            "targets.posteriordb.garch:garch_garch11",
+            "a GARCH(1,1) model of a series of 200 (posteriordb)",
+            ("posterior", "posteriordb", "synthetic", "time-series"),
+        ),
+        "gp_pois_regr-gp_regr": Entry(
+            "targets.posteriordb.gaussian_process:gp_regr",
+            "Gaussian process regression of eleven points (posteriordb)",
+            ("gaussian-process", "posterior", "posteriordb", "synthetic"),
+        ),
+        "hmm_example-hmm_example": Entry(
+            "targets.posteriordb.hidden_markov:hmm_example",
+            "a hidden Markov model with two states (posteriordb)",
+            ("posterior", "posteriordb", "synthetic", "time-series"),
+        ),
+        "kidiq-kidscore_interaction": Entry(
+            "targets.posteriordb.regressions:kidiq_kidscore_interaction",
+            "children's test scores on mothers' schooling and IQ (posteriordb)",
+            ("posterior", "posteriordb", "real-data"),
+        ),
+        "low_dim_gauss_mix-low_dim_gauss_mix": Entry(
+            "targets.posteriordb.mixture:low_dim_gauss_mix",
+            "two normal components of 1,000 numbers (posteriordb)",
+            ("mixture", "posterior", "posteriordb", "synthetic"),
+        ),
+        "nes1992-nes": Entry(
+            "targets.posteriordb.regressions:nes1992_nes",
+            "party identification on eight covariates (posteriordb)",
+            ("posterior", "posteriordb", "real-data"),
+        ),
+        "sblrc-blr": Entry(
+            "targets.posteriordb.regressions:sblrc_blr",
+            "linear regression on five correlated covariates (posteriordb)",
+            ("posterior", "posteriordb", "synthetic"),
+        ),
     },
 )
 

@@ -25,6 +25,7 @@ from reports.records import METRICS
 from samplers.registry import METHODS as SAMPLERS
 from targets.catalogue import Catalogue
 from targets.options import defaults
+from targets.posteriordb import ENVIRONMENT
 from targets.registry import TARGETS
 from variational.registry import METHODS as VARIATIONAL
 
@@ -32,6 +33,7 @@ HOUSE = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [HOUSE / "README.md", *sorted((HOUSE / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+POSTERIORDB = HOUSE / "docs" / "posteriordb.md"  # its commands and snippets read a folder that the user names
 NUMBER = re.compile(r"\b[0-9a-f]{16}\b|-?\d[\d,.]*(?:e[-+]?\d+)?")
 SECONDS_FOR_A_COMMAND = 300
 
@@ -89,9 +91,15 @@ def run(line: str, folder: pathlib.Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["add-a-target", "add-a-method", "first-run"])
+def skip_without_its_folder(page: pathlib.Path) -> None:
+    if page == POSTERIORDB and not os.environ.get(ENVIRONMENT):
+        pytest.skip(f"{ENVIRONMENT} names no folder of posteriordb")
+
+
+@pytest.mark.parametrize("name", ["add-a-target", "add-a-method", "first-run", "posteriordb"])
 def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path) -> None:
     page = HOUSE / "docs" / f"{name}.md"
+    skip_without_its_folder(page)
     for block in blocks(page):
         if block.file:
             (tmp_path / block.file).write_text(block.body, encoding="utf-8")
@@ -105,6 +113,7 @@ def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path)
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_snippets_of_python_run(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    skip_without_its_folder(page)
     snippets = [block for block in blocks(page) if block.language == "python"]
     for block in snippets:
         if block.file:
@@ -124,6 +133,7 @@ def test_every_page_runs_what_it_shows() -> None:
     assert counts["add-a-target"] >= 5
     assert counts["add-a-method"] >= 2
     assert counts["first-run"] >= 3
+    assert counts["posteriordb"] >= 3
     assert any(block.file for block in blocks(HOUSE / "docs" / "add-a-target.md"))
     assert any(block.file for block in blocks(HOUSE / "docs" / "add-a-method.md"))
 
@@ -186,7 +196,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def section(page: str, name: str) -> str:
     text = (HOUSE / "docs" / page).read_text(encoding="utf-8")
-    parts = re.split(r"^#{2,3} `(\w+)`$", text, flags=re.MULTILINE)
+    parts = re.split(r"^#{2,3} `([\w-]+)`$", text, flags=re.MULTILINE)
     described = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert name in described, f"docs/{page} has no section `{name}`"
     return re.split(r"^#", described[name], flags=re.MULTILINE)[0]
@@ -197,9 +207,9 @@ def plain(value: Any) -> str:
 
 
 ENTRIES = [
-    (page, catalogue, name)
+    ("posteriordb.md" if "posteriordb" in entry.tags else page, catalogue, name)
     for page, catalogue in (("targets.md", TARGETS), ("methods.md", SAMPLERS), ("methods.md", VARIATIONAL))
-    for name in catalogue.entries
+    for name, entry in catalogue.entries.items()
 ]
 
 
@@ -213,8 +223,12 @@ def test_registered_names_are_documented_with_options_and_defaults(page: str, ca
 
 def test_nothing_is_documented_that_does_not_exist() -> None:
     methods = {*SAMPLERS.entries, *VARIATIONAL.entries}
-    for page, known in (("targets.md", set(TARGETS.entries)), ("methods.md", methods)):
-        named = set(re.findall(r"^#{2,3} `(\w+)`$", (HOUSE / "docs" / page).read_text("utf-8"), flags=re.MULTILINE))
+    for page, known in (
+        ("targets.md", {name for page, _, name in ENTRIES if page == "targets.md"}),
+        ("posteriordb.md", {name for page, _, name in ENTRIES if page == "posteriordb.md"}),
+        ("methods.md", methods),
+    ):
+        named = set(re.findall(r"^#{2,3} `([\w-]+)`$", (HOUSE / "docs" / page).read_text("utf-8"), flags=re.MULTILINE))
         assert named == known
 
 

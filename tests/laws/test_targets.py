@@ -15,6 +15,7 @@ import targets
 from targets.check import Finding, check_target
 from targets.gradient_check import TOLERANCE, gradient_error
 from targets.kernel import empty
+from tests.loading import load
 
 # Options beside the defaults under which every law is tried as well.
 VARIANTS: dict[str, list[dict[str, object]]] = {
@@ -62,7 +63,7 @@ def _case_name(case: tuple[str, dict[str, object]]) -> str:
 @pytest.fixture(params=CASES, ids=_case_name, scope="module")
 def target(request: pytest.FixtureRequest) -> targets.Target:
     name, options = request.param
-    return targets.load(name, **options)
+    return load(name, **options)
 
 
 def _points(target: targets.Target, seed: int) -> np.ndarray:
