@@ -22,7 +22,7 @@ from targets.target import Target
 
 CHAINS = 8
 FIRST = 1000  # draws a chain, before they are looked at
-BLOCK = 250
+BLOCK = 100
 MOST_VALUES = 40_000_000  # numbers kept of a run; beyond, every second draw is dropped
 LEAST_GROWTH, MOST_GROWTH = 1.25, 4.0  # of the draws from one look to the next
 
@@ -103,9 +103,10 @@ class LongRun:
     """What came of a run.
 
     Attributes:
-        values: (chains, n, dim), every `thinned`-th draw.
+        values: (chains, n, dim): the draws kept.
         found: what they say.
-        about: what is told of the run: sampler, chains, draws, thinned, evaluations, divergences, seconds, R-hat, ESS.
+        about: what is told of the run: sampler, chains, draws and how many of them were kept, evaluations, divergences,
+            seconds, R-hat, ESS.
     """
 
     values: Values
@@ -224,4 +225,6 @@ def insufficient(run: LongRun, coordinates: tuple[str, ...]) -> str | None:
 
 def _diverged(source: Source) -> str:
     onward = "shorter steps may help (-m 'nuts[target_accept=0.99]'), or other coordinates"
-    return f"{source.label}: {source.divergences} trajectories diverged, so that a region may be left out; {onward}"
+    return (
+        f"{source.label} has divergent trajectories ({source.divergences}), so that a region may be left out; {onward}"
+    )

@@ -100,7 +100,7 @@ def test_where_certificates_are_ignored_there_is_no_truth(written, tmp_path):
 def test_other_data_have_other_certificates(written, tmp_path):
     target = written[0]
     changed = target.data.copy()
-    changed[1, 1] += 1e-5
+    changed[0, 0] += 1e-5
     other = replace(target, data=targets.data_matrix(changed))
     assert reference.attach(other, "x", folder=tmp_path).truth is None
     assert reference.attach(target, "y", folder=tmp_path).truth is None
