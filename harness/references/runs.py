@@ -47,6 +47,8 @@ class Source(Protocol):
 
     def said(self) -> dict[str, float]: ...
 
+    def shorten(self) -> bool: ...  # after divergences, go on more carefully, if that can be: all draws are made anew
+
 
 class Racing:
     """A sampler that races. `afresh` says that draws come all anew each time, as those of populations do."""
@@ -92,6 +94,10 @@ class Racing:
         self.divergences += drawn.divergences
         self.run.forget()
         return drawn.values
+
+    def shorten(self) -> bool:
+        """No: the options say how careful it is."""
+        return False
 
     def said(self) -> dict[str, float]:
         """Nothing beyond what the draws say."""
@@ -173,7 +179,10 @@ def long_run(
         while kept.drawn < look and time.monotonic() - begun < plan.max_seconds:
             kept.add(source.draws(min(BLOCK, look)), getattr(source, "afresh", False))
         if source.divergences:
-            raise Uncertified(_diverged(source))
+            if not source.shorten():
+                raise Uncertified(_diverged(source))
+            kept, look = Kept(), FIRST
+            continue
         over = time.monotonic() - begun >= plan.max_seconds
         goal = max(LEAST_ESS, min(plan.ess, MOST_VALUES / (4 * kept.values.shape[2])))  # what fits in the memory
         found, reached = _look(kept.values, goal, relabellings, over)

@@ -72,6 +72,10 @@ class ExactDraws:
         assert sample is not None  # noqa: S101  (it is what this was chosen for)
         return sample(self.rng, CHAINS * n).reshape(CHAINS, n, self.target.dim)
 
+    def shorten(self) -> bool:
+        """No."""
+        return False
+
     def said(self) -> dict[str, float]:
         """Nothing."""
         return {}

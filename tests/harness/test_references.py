@@ -168,6 +168,9 @@ class Fake:
         x[:, :, 0] += self.shift + self.apart * np.arange(CHAINS)[:, None]
         return x
 
+    def shorten(self) -> bool:
+        return False
+
     def said(self) -> dict[str, float]:
         return {}
 
