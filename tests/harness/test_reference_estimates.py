@@ -132,3 +132,24 @@ def test_thinning_keeps_draws_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> 
         np.testing.assert_array_equal(kept.values, drawn[:, :end][:, :: kept.stride])
     assert kept.stride == 4
     assert kept.drawn == sum(sizes)
+
+
+def test_draws_taken_off_are_those_of_a_run_that_keeps_them() -> None:
+    from samplers import method
+    from targets.protocols import Phase
+
+    target = targets.load("correlated_gaussian", dim=2)
+    runs = [method("nuts", num_chains=2, num_warmup=50).start(target, 1) for _ in range(2)]
+    for run in runs:
+        while run.phase is Phase.WARMUP:
+            run.advance(1)
+    whole, cut = runs
+    taken = []
+    for _ in range(5):
+        cut.advance(300)
+        taken.append(cut.approximation().values)  # type: ignore[union-attr]
+        cut.forget()  # type: ignore[attr-defined]
+    together = np.concatenate(taken, axis=1)
+    while whole.done < together.shape[1]:
+        whole.advance(1)
+    np.testing.assert_array_equal(whole.approximation().values[:, : together.shape[1]], together)  # type: ignore[union-attr]
