@@ -10,7 +10,7 @@ import numpy as np
 from targets.kernel import Density, Kernel, Matrix, Vector, compiled, densities, empty, raise_failure
 from targets.options import spec
 from targets.quantity import Quantity
-from targets.truth import Truth
+from targets.truth import Place, Truth
 
 DENSITY_ALONE = "density alone"  # the tag of a target without gradient
 
@@ -79,6 +79,7 @@ class Target:
         relabellings: orders of the coordinates that leave the density unchanged, those of a mixture's components: the
             others follow from these by repetition.
         quantities: what users of the posterior want from it, beside its moments.
+        place: where its certificate is kept, or will be once it is made; `targets.reference.attach` sets it.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -102,6 +103,7 @@ class Target:
     predictions: Named | None = None
     relabellings: tuple[tuple[int, ...], ...] = ()
     quantities: tuple[Quantity, ...] = ()
+    place: Place | None = None
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 
