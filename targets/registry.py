@@ -29,6 +29,16 @@ TARGETS = Catalogue(
             "Neal's funnel, centred or not, in two dimensions or more",
             ("exact", "hierarchical"),
         ),
+        "rosenbrock": Entry(
+            "targets.rosenbrock:rosenbrock",
+            "Rosenbrock densities with known answers: chains of parabolas from one coordinate, or from several",
+            ("exact", "curved"),
+        ),
+        "gaussian_mixture": Entry(
+            "targets.gaussian_mixture:gaussian_mixture",
+            "a hundred Gaussians, or any number, on a grid or scattered, in any dimension",
+            ("exact", "multimodal"),
+        ),
         "student_t": Entry(
             "targets.student_t:student_t",
             "multivariate Student t with chosen degrees of freedom",
@@ -38,6 +48,26 @@ TARGETS = Catalogue(
             "targets.eight_schools:eight_schools",
             "eight schools: a hierarchical posterior, centred or not",
             ("exact", "hierarchical", "posterior", "real-data"),
+        ),
+        "radon": Entry(
+            "targets.radon:radon",
+            "radon in 919 homes of 85 counties: varying intercepts on real data, centred or not",
+            ("exact", "hierarchical", "posterior", "real-data"),
+        ),
+        "brownian_motion": Entry(
+            "targets.brownian_motion:brownian_motion",
+            "Brownian motion with unknown scales and a gap in the middle, centred or not",
+            ("exact", "hierarchical", "posterior", "synthetic"),
+        ),
+        "gaussian_process_regression": Entry(
+            "targets.gaussian_process_regression:gaussian_process_regression",
+            "length, amplitude and noise of a Gaussian process through 21 years of hare pelts",
+            ("exact", "posterior", "real-data"),
+        ),
+        "shifted_exponential": Entry(
+            "targets.shifted_exponential:shifted_exponential",
+            "least delays and a common rate from waiting times: a density that is highest where it ends",
+            ("exact", "posterior", "synthetic"),
         ),
         "gmm_posterior": Entry(
             "targets.gmm_posterior:gmm_posterior",

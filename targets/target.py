@@ -12,6 +12,7 @@ from targets.options import spec
 from targets.truth import Truth
 
 DENSITY_ALONE = "density alone"  # the tag of a target without gradient
+HARD_BOUNDARY = "hard-boundary"  # the tag of a density that does not vanish where it ends: Stein's identities fail
 
 
 @dataclass(frozen=True)
