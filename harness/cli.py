@@ -162,6 +162,44 @@ def check(name: str, plugin_files: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("names", metavar="TARGET", nargs=-1)
+@click.option(
+    "--all", "everything", is_flag=True, help="All that lack a certificate; with --verify all that have truth."
+)
+@click.option("--verify", is_flag=True, help="Check the truth; exit code 1 if one does not hold.")
+@click.option("-m", "--method", "samplers", metavar="SPEC", multiple=True, help="One of the two samplers; twice.")
+@click.option("--ess", type=float, metavar="N", help="Effective sample size of x and x² to go on for.")
+@click.option("--max-seconds", type=float, metavar="S", help="Seconds that each sampler may take.")
+@click.option("--seed", type=click.IntRange(0), metavar="N")
+@click.option("--threads", type=click.IntRange(1, 128), metavar="N", help="Chains at once; by default one a core.")
+@click.option(
+    "--folder", type=click.Path(path_type=pathlib.Path), metavar="DIR", help="Where certificates are written."
+)
+@plugin_option
+def reference(
+    names: tuple[str, ...],
+    everything: bool,
+    verify: bool,
+    folder: pathlib.Path | None,
+    plugin_files: tuple[str, ...],
+    **asked: Any,
+) -> None:
+    """Make the certified reference of each TARGET by two samplers that must agree, or verify what there is."""
+    from harness.references import command
+
+    _load_plugins(plugin_files)
+    plan = command.plan(verify, **asked)
+    right = True
+    for ok, line in (
+        command.verified(names, everything, plan) if verify else command.made(names, everything, plan, folder)
+    ):
+        right = right and ok
+        click.echo(line)
+    if not right:
+        raise SystemExit(WRONG)
+
+
+@cli.command()
 @plugin_option
 def warmup(plugin_files: tuple[str, ...]) -> None:
     """Compile all targets and methods now, so that no race has to."""

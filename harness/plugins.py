@@ -71,6 +71,11 @@ def loaded() -> list[str]:
     return [str(path) for path in _loaded]
 
 
+def file_of(name: str) -> pathlib.Path | None:
+    """The plug-in that defines the target of this name, if one does."""
+    return next((path for path, module in _loaded.items() if name in getattr(module, "TARGETS", {})), None)
+
+
 def digest(spec: str) -> str:
     """What stands for the sources of the plug-ins that define what a SPEC names; empty for the project's own."""
     words = set(NAME.findall(spec))

@@ -169,8 +169,11 @@ class ChainsRun:
     def _end_warmup(self) -> None:
         width = self.members * self.target.dim
         self.before = self.values[:, : self.done, :width], self.stats[:, : self.done]
-        self.phase, self.done = Phase.RUN, 0
-        chains = len(self.chains)
+        self.phase = Phase.RUN
+        self._clear()
+
+    def _clear(self) -> None:
+        chains, width, self.done = len(self.chains), self.members * self.target.dim, 0
         self.values, self.stats = empty(chains, 2 * FIRST_ROUND, width), no_stats(chains, 2 * FIRST_ROUND)
 
     def _reserve(self, rows: int) -> None:
@@ -206,6 +209,12 @@ class ChainsRun:
             return None
         stats = {name: self.stats[name][:, self._begin : self.done] for name in self.transition.reports}
         return Draws(draws, self.target.coordinates, stats)
+
+    def forget(self) -> None:
+        """Drop all draws so far, for whoever has taken what is needed of them: long runs then fit in memory."""
+        if self.phase is Phase.RUN:
+            self._clear()
+            self.before = None
 
     def warmup(self) -> Draws | None:
         """What warm-up drew, once it is over; None before, or where it was of length zero."""

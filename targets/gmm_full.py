@@ -23,7 +23,7 @@ from targets.target import Named, Target
 from targets.truth import Modes
 
 MOST = 10  # components
-CERTIFIED = {2: "gmm_full_2"}  # by number of components, other options at their defaults
+MOST_RELABELLED = 5  # components whose relabellings are few enough to be averaged over
 
 
 def relabellings(components: int) -> list[np.ndarray]:
@@ -59,12 +59,12 @@ def modes(components: int) -> Modes:
     return Modes(assign, np.full(len(orders), 1 / len(orders)))
 
 
-def gmm_full(components: int, n: int, separation: float, seed: int, certified: bool) -> Target:
-    """As `without_truth`, where `certified` with the truth for that many components, if there is one."""
+def gmm_full(components: int, n: int, separation: float, seed: int) -> Target:
+    """As `without_truth`, with the certified truth where there is one."""
     target = without_truth(components, n, separation, seed)
-    if not certified or components not in CERTIFIED:
+    if components > MOST_RELABELLED:
         return target
-    return reference.attach(target, CERTIFIED[components], modes(components))
+    return reference.attach(target, "gmm_full", modes=modes(components), relabellings=relabellings(components))
 
 
 def centres(components: int, separation: float) -> Matrix:

@@ -2,7 +2,7 @@
 
 from targets.gmm_full import gmm_full
 from targets.gmm_means import gmm_means
-from targets.options import defaults, require
+from targets.options import require
 from targets.target import Target
 
 WIDEST = 20.0  # separation; the prior on the means has a standard deviation of 5
@@ -32,6 +32,4 @@ def gmm_posterior(
     if model == "means":
         require(components == 2, f"gmm_posterior: components={components} is not accepted; model='means' takes 2")
         return gmm_means(n, separation, seed)
-    usual = defaults(gmm_posterior)
-    certified = (n, separation, seed) == (usual["n"], usual["separation"], usual["seed"])
-    return gmm_full(components, n, separation, seed, certified)
+    return gmm_full(components, n, separation, seed)

@@ -191,7 +191,7 @@ def logistic_regression(
     """
     target = without_truth(dataset=dataset, n=n, dim=dim, seed=seed)
     if dataset == "breast_cancer":
-        return reference.attach(target, "logistic_regression")
+        return reference.attach(target)
     return _importance_sampled(target.data.shape[0], target.dim, seed) if target.data.size <= CHEAP else target
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from targets.kernel import Density, Kernel, Matrix, Vector, compiled, densities, empty, raise_failure
 from targets.options import spec
-from targets.truth import Truth
+from targets.truth import Place, Truth
 
 DENSITY_ALONE = "density alone"  # the tag of a target without gradient
 HARD_BOUNDARY = "hard-boundary"  # the tag of a density that does not vanish where it ends: Stein's identities fail
@@ -72,6 +72,7 @@ class Target:
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
         gaussian, gaussian_prior, rows, named: optional structure that some methods require.
+        place: where its certificate is kept, or will be once it is made; `targets.reference.attach` sets it.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
         description: one line for `crossover list`.
     """
@@ -91,6 +92,7 @@ class Target:
     gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
     named: Named | None = None
+    place: Place | None = None
     initial: Callable[[np.random.Generator], Vector] | None = None
     description: str = ""
 

@@ -1,5 +1,6 @@
 """What is known of the answer, and how well."""
 
+import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -25,6 +26,7 @@ class Moments:
         mean_error: (dim,) standard errors of `mean`.
         variance_error: (dim,) standard errors of the diagonal of `covariance`.
         second_moment_error: (dim,) standard errors of E x_i^2.
+        fourth_moment_error: (dim,) standard errors of `fourth_moment`, NaN where unknown.
     """
 
     mean: Vector
@@ -34,6 +36,11 @@ class Moments:
     mean_error: Vector
     variance_error: Vector
     second_moment_error: Vector
+    fourth_moment_error: Vector = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not np.size(self.fourth_moment_error):
+            object.__setattr__(self, "fourth_moment_error", np.full(np.shape(self.mean), np.nan))
 
     @property
     def variance(self) -> Vector:
@@ -50,13 +57,18 @@ class Moments:
         """(dim,) E x_i^2."""
         return self.variance + self.mean**2
 
+    @property
+    def fourth_moment(self) -> Vector:
+        """(dim,) central: E (x_i - E x_i)^4."""
+        return self.variance_of_centred_square + self.variance**2
+
     @classmethod
     def exact(
         cls, mean: Vector, covariance: Matrix, variance_of_square: Vector, variance_of_centred_square: Vector
     ) -> "Moments":
         """Moments known in closed form or by quadrature, without standard error."""
         zero = np.zeros_like(mean)
-        return cls(mean, covariance, variance_of_square, variance_of_centred_square, zero, zero, zero)
+        return cls(mean, covariance, variance_of_square, variance_of_centred_square, zero, zero, zero, zero)
 
     @classmethod
     def from_central(cls, mean: Vector, covariance: Matrix, third: Vector, fourth: Vector) -> "Moments":
@@ -90,7 +102,22 @@ class Moments:
             np.sqrt(np.diagonal(covariance) / n),
             np.sqrt(variance_of_centred / n),
             np.sqrt(variance_of_square / n),
+            np.sqrt(np.var(centred**4, axis=0) / n),
         )
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Marginal quantiles with their standard errors.
+
+    Attributes:
+        probabilities: (k,) between 0 and 1.
+        values, errors: (k, dim).
+    """
+
+    probabilities: Vector
+    values: Matrix
+    errors: Matrix
 
 
 @dataclass(frozen=True)
@@ -104,6 +131,22 @@ class Modes:
 
     assign: Callable[[Matrix], np.ndarray]
     masses: Vector
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the certificate of a target is kept, or will be once it is made; see `targets.reference`.
+
+    Attributes:
+        stem: the path without its suffix, `.json` or `.npz`.
+        modes: as in `Truth`: what a certificate cannot hold, since it is a function.
+        relabellings: orders of the coordinates, (dim,) each, that leave the density unchanged and form a group; empty
+            where there is no such symmetry.
+    """
+
+    stem: pathlib.Path
+    modes: "Modes | None" = None
+    relabellings: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +171,7 @@ class Truth:
         entropy: differential entropy of the normalised density in nats, NaN where unknown; with its standard error.
         modes: see `Modes`, or None where modes have no name.
         named: moments of the target's named quantities, or None.
+        quantiles, named_quantiles: marginal quantiles of coordinates and of named quantities, or None.
     """
 
     moments: Moments
@@ -140,6 +184,8 @@ class Truth:
     entropy_error: float = 0.0
     modes: Modes | None = None
     named: Moments | None = None
+    quantiles: Quantiles | None = None
+    named_quantiles: Quantiles | None = None
 
     @property
     def exact(self) -> bool:
