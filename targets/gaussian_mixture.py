@@ -236,7 +236,7 @@ def _entropy_in_one_dimension(side: int, spacing: float) -> float:
 def _by_strata(weights: Vector, centres: Matrix, assign: Callable[[Matrix], np.ndarray]) -> tuple[float, float, Vector]:
     """Entropy, its standard error, and the masses of the modes, from as many draws of each component.
 
-    log p at a draw of component k is log w_k N(x | c_k), whose mean is known, plus log(1 + the others / w_k N(x | c_k)),
+    log p at a draw of component k is log w_k N(x | c_k), whose mean is known, plus log(1 + others / w_k N(x | c_k)),
     which is averaged; it is zero but for overlaps.
     """
     rng = np.random.default_rng(0)

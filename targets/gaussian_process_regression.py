@@ -26,6 +26,7 @@ PRIOR_PRECISION = 4.0  # of each of the three
 STEPS = np.array([0.08, 0.12, 0.1])  # of the grid: log length, log noise less log amplitude, log amplitude
 LEAST_PIVOT = 1e-6  # of the amplitude's square: below it rounding decides, and the density is not a number
 
+FARTHEST = 700.0  # half squared lengths apart, where the correlation is zero
 FAR = 7.0  # of the coarse grid, in each direction
 # from the grid's coordinates to the target's: log noise = log of noise / amplitude, plus log amplitude
 _SHEAR = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 1.0, 1.0]])
@@ -106,7 +107,7 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
             inverse = 0.0
             for k in range(i, n):
                 inverse += work[k, i] * work[k, j]
-            apart = steep * (data[0, i] - data[0, j]) ** 2
+            apart = min(steep * (data[0, i] - data[0, j]) ** 2, FARTHEST)
             pull += (work[n + 1, i] * work[n + 1, j] - inverse) * apart * exp_minus(apart)
     shift = noise * noise
     gradient[0] = 2.0 * amplitude * amplitude * pull - PRIOR_PRECISION * (x[0] - LENGTH)

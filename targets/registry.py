@@ -69,6 +69,31 @@ TARGETS = Catalogue(
             "least delays and a common rate from waiting times: a density that is highest where it ends",
             ("exact", "posterior", "synthetic"),
         ),
+        "gaussian_process_classification": Entry(
+            "targets.gaussian_process_classification:gaussian_process_classification",
+            "O-ring failures by temperature: a Gaussian process behind a logit",
+            ("hierarchical", "posterior", "real-data"),
+        ),
+        "stochastic_volatility": Entry(
+            "targets.stochastic_volatility:stochastic_volatility",
+            "stochastic volatility of simulated returns, of any number",
+            ("hierarchical", "posterior", "synthetic"),
+        ),
+        "item_response": Entry(
+            "targets.item_response:item_response",
+            "abilities of 400 students and difficulties of 100 questions: 501 dimensions",
+            ("posterior", "synthetic"),
+        ),
+        "horseshoe": Entry(
+            "targets.horseshoe:horseshoe",
+            "sparse logistic regression under the regularised horseshoe, on the breast cancer data or synthetic ones",
+            ("funnel", "hierarchical", "posterior"),
+        ),
+        "lotka_volterra": Entry(
+            "targets.lotka_volterra:lotka_volterra",
+            "hares and lynxes: an ordinary differential equation with its sensitivities",
+            ("posterior", "real-data"),
+        ),
         "gmm_posterior": Entry(
             "targets.gmm_posterior:gmm_posterior",
             "parameters of a Gaussian mixture given data, with the label symmetry: means, or all in the plane",

@@ -113,7 +113,7 @@ def _truth(n: int, shortest: Vector, total: float) -> Truth:
 
     grid = _grid(log_density, n * groups)
     steep = n * np.exp(grid.nodes)  # (nodes, 1)
-    # E gap^p = p! / steep^p P(p + 1, steep shortest) / P(1, steep shortest), P the regularised incomplete gamma function
+    # E gap^p = p! / steep^p P(p + 1, steep shortest) / P(1, steep shortest), P the incomplete gamma function
     gap = [factorial(p) / steep**p * gammainc(p + 1, steep * shortest) / -np.expm1(-steep * shortest) for p in range(5)]
 
     def moments(first: Matrix) -> Moments:
