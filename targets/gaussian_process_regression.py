@@ -37,84 +37,78 @@ _PRIOR = 1.5 * (math.log(PRIOR_PRECISION) - _LOG_2PI)
 
 
 @helper
-def _factorise(work, data, length, amplitude, noise):  # type: ignore[no-untyped-def]
-    """The lower factor of the covariance, in place: log of the product of its diagonal, NaN where it has none."""
+def _whiten(work, data, length, amplitude, noise):  # type: ignore[no-untyped-def]
+    """The covariance's lower factor in rows 0 to n - 1, the observations divided by it in row n.
+
+    Returns their sum of squares and the sum of the logs of the factor's squared diagonal; NaN where there is no factor.
+    """
     n = data.shape[1]
     variance, shift, steep = amplitude * amplitude, noise * noise, 0.5 / (length * length)
+    squares, logs = 0.0, 0.0
     for i in range(n):
         for j in range(i):
-            apart = data[0, i] - data[0, j]
-            work[i, j] = variance * exp_minus(steep * apart * apart)
-        work[i, i] = variance + shift
-    logs = 0.0
-    for i in range(n):
+            work[i, j] = variance * exp_minus(steep * (data[0, i] - data[0, j]) ** 2)
+        pivot, total = variance + shift, data[1, i]
         for j in range(i):
-            total = work[i, j]
+            value = work[i, j]
             for k in range(j):
-                total -= work[i, k] * work[j, k]
-            work[i, j] = total / work[j, j]
-        pivot = work[i, i]
-        for k in range(i):
-            pivot -= work[i, k] * work[i, k]
+                value -= work[i, k] * work[j, k]
+            value /= work[j, j]
+            work[i, j] = value
+            pivot -= value * value
+            total -= value * work[n, j]
         if not pivot > LEAST_PIVOT * variance:
-            return math.nan
+            return math.nan, math.nan
         work[i, i] = math.sqrt(pivot)
+        total /= work[i, i]
+        work[n, i] = total
+        squares += total * total
         logs += math.log(pivot)
-    return 0.5 * logs
+    return squares, logs
 
 
 @helper
-def _whiten(work, data):  # type: ignore[no-untyped-def]
-    """Row n of the work: the observations divided by the factor; their sum of squares."""
-    n = data.shape[1]
-    squares = 0.0
-    for i in range(n):
-        total = data[1, i]
-        for k in range(i):
-            total -= work[i, k] * work[n, k]
-        work[n, i] = total / work[i, i]
-        squares += work[n, i] * work[n, i]
-    return squares
+def _log_prior(x):  # type: ignore[no-untyped-def]
+    return _PRIOR - 0.5 * PRIOR_PRECISION * ((x[0] - LENGTH) ** 2 + x[1] * x[1] + (x[2] - NOISE) ** 2)
 
 
 @kernel
 def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
-    """Rows: times and observations. d log p / d theta = tr((w w' - K^-1) dK/d theta) / 2, w = K^-1 y."""
+    """Rows: times and observations. d log p / d theta = tr((w w' - K^-1) dK / d theta) / 2, w = K^-1 y."""
     n = data.shape[1]
     length, amplitude, noise = math.exp(x[0]), math.exp(x[1]), math.exp(x[2])
     work = np.empty((n + 2, n))
-    logs = _factorise(work, data, length, amplitude, noise)
-    squares = _whiten(work, data)
-    # the factor's inverse, column after column; w = inverse' whitened
+    squares, logs = _whiten(work, data, length, amplitude, noise)
+    if math.isnan(squares):
+        gradient[0] = gradient[1] = gradient[2] = math.nan
+        return math.nan
+    # row j: column j of the factor's inverse, after zeros, so that all sums run along rows
+    inverse = np.zeros((n, n))
+    pull, trace, weights, steep = 0.0, 0.0, 0.0, 0.5 / (length * length)
     for j in range(n):
-        work[j, j] = 1.0 / work[j, j]
+        inverse[j, j] = 1.0 / work[j, j]
         for i in range(j + 1, n):
             total = 0.0
-            for k in range(j, i):
-                total -= work[i, k] * work[k, j]
-            work[i, j] = total / work[i, i]
-    pull, trace, weights = 0.0, 0.0, 0.0
-    for j in range(n):
-        total = 0.0
-        for i in range(j, n):
-            total += work[i, j] * work[n, i]
-            trace += work[i, j] * work[i, j]
-        work[n + 1, j] = total
-        weights += total * total
-    steep = 0.5 / (length * length)
-    for i in range(n):
-        for j in range(i):
-            inverse = 0.0
-            for k in range(i, n):
-                inverse += work[k, i] * work[k, j]
+            for k in range(i):
+                total -= work[i, k] * inverse[j, k]
+            inverse[j, i] = total / work[i, i]
+        weight = 0.0
+        for k in range(n):
+            weight += inverse[j, k] * work[n, k]
+            trace += inverse[j, k] * inverse[j, k]
+        work[n + 1, j] = weight
+        weights += weight * weight
+        for i in range(j):
+            total = weight * work[n + 1, i]
+            for k in range(n):
+                total -= inverse[i, k] * inverse[j, k]
             apart = min(steep * (data[0, i] - data[0, j]) ** 2, FARTHEST)
-            pull += (work[n + 1, i] * work[n + 1, j] - inverse) * apart * exp_minus(apart)
+            pull += total * apart * exp_minus(apart)
     shift = noise * noise
     gradient[0] = 2.0 * amplitude * amplitude * pull - PRIOR_PRECISION * (x[0] - LENGTH)
     gradient[1] = squares - shift * weights - n + shift * trace - PRIOR_PRECISION * x[1]
     gradient[2] = shift * (weights - trace) - PRIOR_PRECISION * (x[2] - NOISE)
-    prior = PRIOR_PRECISION * ((x[0] - LENGTH) ** 2 + x[1] * x[1] + (x[2] - NOISE) ** 2)
-    return _PRIOR - 0.5 * (squares + prior + n * _LOG_2PI) - logs
+    return _log_prior(x) - 0.5 * (squares + logs + n * _LOG_2PI)
 
 
 @density
@@ -122,9 +116,8 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior`."""
     n = data.shape[1]
     work = np.empty((n + 1, n))
-    logs = _factorise(work, data, math.exp(x[0]), math.exp(x[1]), math.exp(x[2]))
-    prior = PRIOR_PRECISION * ((x[0] - LENGTH) ** 2 + x[1] * x[1] + (x[2] - NOISE) ** 2)
-    return _PRIOR - 0.5 * (_whiten(work, data) + prior + n * _LOG_2PI) - logs
+    squares, logs = _whiten(work, data, math.exp(x[0]), math.exp(x[1]), math.exp(x[2]))
+    return _log_prior(x) - 0.5 * (squares + logs + n * _LOG_2PI)
 
 
 def gaussian_process_regression(*, species: str = "hare") -> Target:

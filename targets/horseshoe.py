@@ -14,8 +14,9 @@ import math
 import numpy as np
 
 from targets import logistic_regression, reference
+from targets.exponential import exp_minus
 from targets.kernel import Matrix, density, helper, kernel
-from targets.logistic_regression import INTERCEPT_SD, likelihood, likelihood_density
+from targets.logistic_regression import BLOCK, INTERCEPT_SD, likelihood, likelihood_density
 from targets.target import Named, Target
 
 GLOBAL = 0.02  # scale of tau
@@ -29,42 +30,53 @@ _LOG_2_OVER_PI = math.log(2 / math.pi)
 @helper
 def _width(log_width):  # type: ignore[no-untyped-def]
     """The product tau lambda, held where its square is a number."""
-    return math.exp(min(max(log_width, -WIDEST), WIDEST))
-
-
-@helper
-def _log_half_cauchy(u):  # type: ignore[no-untyped-def]
-    """Log density of the log u of a half-Cauchy(0, 1) variable: log(2 / pi) - log(2 cosh u); its slope is -tanh u."""
-    return _LOG_2_OVER_PI - abs(u) - math.log1p(math.exp(-2.0 * abs(u)))
+    size = abs(log_width)
+    size = WIDEST if size > WIDEST else size  # noqa: FURB136 (`min` would lose a NaN)
+    small = exp_minus(size)
+    return small if log_width < 0.0 else 1.0 / small
 
 
 @kernel
 def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
-    """Columns: as `targets.logistic_regression.likelihood`."""
+    """Columns: as `targets.logistic_regression.likelihood`.
+
+    The log of a half-Cauchy(0, 1) variable has the log density log(2 / pi) - |u| - log(1 + exp(-2 |u|)), whose slope is
+    -tanh u. One logarithm is taken of the product of all covariates' 1 + exp(-2 |u|).
+    """
     count = (x.shape[0] - 2) // 2
+    raw, scale, to_raw, to_scale = x[2 : 2 + count], x[2 + count :], gradient[2 : 2 + count], gradient[2 + count :]
     coefficients, slope = np.empty(1 + count), np.empty(1 + count)
     coefficients[0] = x[0]
     for j in range(count):
-        width = _width(x[1] + x[2 + count + j])
-        coefficients[1 + j] = x[2 + j] * SLAB * width / math.sqrt(SLAB * SLAB + width * width)
-    value = likelihood(coefficients, slope, data)
-    to_tau, squares = 0.0, 0.0
-    for j in range(count):
-        raw, u = x[2 + j], x[2 + count + j]
-        width = _width(x[1] + u)
+        width = _width(x[1] + scale[j])
         share = SLAB * SLAB / (SLAB * SLAB + width * width)  # d log of the coefficient / d log width
-        pull = slope[1 + j] * coefficients[1 + j] * share
-        to_tau += pull
-        gradient[2 + j] = slope[1 + j] * width * math.sqrt(share) - raw
-        gradient[2 + count + j] = pull - math.tanh(u)
-        value += _log_half_cauchy(u)
-        squares += raw * raw
+        to_scale[j] = share
+        to_raw[j] = width * math.sqrt(share)
+        coefficients[1 + j] = raw[j] * to_raw[j]
+    value = likelihood(coefficients, slope, data)
+    to_tau, squares, distance, logs = 0.0, 0.0, 0.0, 0.0
+    for start in range(0, count, BLOCK):
+        product = 1.0
+        for k in range(min(BLOCK, count - start)):
+            j = start + k
+            pull = slope[1 + j] * coefficients[1 + j] * to_scale[j]
+            to_tau += pull
+            small = exp_minus(2.0 * abs(scale[j]))
+            turn = (1.0 - small) / (1.0 + small)
+            to_scale[j] = pull - (turn if scale[j] > 0.0 else -turn)
+            to_raw[j] = slope[1 + j] * to_raw[j] - raw[j]
+            product *= 1.0 + small
+            distance += abs(scale[j])
+            squares += raw[j] * raw[j]
+        logs += math.log(product)
     scaled = x[0] / INTERCEPT_SD
     gradient[0] = slope[0] - scaled / INTERCEPT_SD
     u = x[1] - math.log(GLOBAL)
     gradient[1] = to_tau - math.tanh(u)
-    constant = (1 + count) * _HALF_LOG_2PI + math.log(INTERCEPT_SD)
-    return value + _log_half_cauchy(u) - 0.5 * (squares + scaled * scaled) - constant
+    distance += abs(u)
+    logs += math.log1p(math.exp(-2.0 * abs(u)))
+    constant = (1 + count) * (_HALF_LOG_2PI - _LOG_2_OVER_PI) + math.log(INTERCEPT_SD)
+    return value - 0.5 * (squares + scaled * scaled) - distance - logs - constant
 
 
 @density
@@ -73,16 +85,17 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     count = (x.shape[0] - 2) // 2
     coefficients = np.empty(1 + count)
     coefficients[0] = x[0]
-    priors, squares = 0.0, (x[0] / INTERCEPT_SD) ** 2
+    u = x[1] - math.log(GLOBAL)
+    squares, distance, logs = (x[0] / INTERCEPT_SD) ** 2, abs(u), math.log1p(math.exp(-2.0 * abs(u)))
     for j in range(count):
-        raw, u = x[2 + j], x[2 + count + j]
-        width = _width(x[1] + u)
-        coefficients[1 + j] = raw * SLAB * width / math.sqrt(SLAB * SLAB + width * width)
-        priors += _log_half_cauchy(u)
-        squares += raw * raw
-    constant = (1 + count) * _HALF_LOG_2PI + math.log(INTERCEPT_SD)
-    value = likelihood_density(coefficients, data) + priors + _log_half_cauchy(x[1] - math.log(GLOBAL))
-    return value - 0.5 * squares - constant
+        scale = x[2 + count + j]
+        width = _width(x[1] + scale)
+        coefficients[1 + j] = x[2 + j] * SLAB * width / math.sqrt(SLAB * SLAB + width * width)
+        distance += abs(scale)
+        logs += math.log(1.0 + exp_minus(2.0 * abs(scale)))
+        squares += x[2 + j] * x[2 + j]
+    constant = (1 + count) * (_HALF_LOG_2PI - _LOG_2_OVER_PI) + math.log(INTERCEPT_SD)
+    return likelihood_density(coefficients, data) - 0.5 * squares - distance - logs - constant
 
 
 def horseshoe(*, dataset: str = "breast_cancer", n: int | None = None, dim: int | None = None, seed: int = 0) -> Target:

@@ -32,25 +32,24 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     """
     students = int(data[1, 0])
     questions = x.shape[0] - 1 - students
+    # views, since an index that adds a variable is not vectorised
+    difficulty, slopes, right = x[1 + students :], gradient[1 + students :], data[0, students:]
     mean, squares = x[0], (x[0] - MEAN) ** 2
-    first = 1 + students
-    for j in range(questions):
-        difficulty = x[first + j]
-        gradient[first + j] = -data[0, students + j] - difficulty
-        squares += difficulty * difficulty
     value, linear, logs, total = 0.0, 0.0, 0.0, 0.0
     for j in range(questions):
-        value -= data[0, students + j] * x[first + j]
+        slopes[j] = -right[j] - difficulty[j]
+        squares += difficulty[j] * difficulty[j]
+        value -= right[j] * difficulty[j]
     for i in range(students):
         level, product, expected = mean + x[1 + i], 1.0, 0.0
         for j in range(questions):
-            odds = level - x[first + j]
+            odds = level - difficulty[j]
             t = exp_minus(abs(odds))
             share = (1.0 if odds > 0.0 else t) / (1.0 + t)
             product *= 1.0 + t
             linear += odds + abs(odds)
             expected += share
-            gradient[first + j] += share
+            slopes[j] += share
         logs += math.log(product)
         value += data[0, i] * level
         slope = data[0, i] - expected
@@ -66,15 +65,15 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior`."""
     students = int(data[1, 0])
     questions = x.shape[0] - 1 - students
-    first = 1 + students
+    difficulty, right = x[1 + students :], data[0, students:]
     squares, value, linear, logs = (x[0] - MEAN) ** 2, 0.0, 0.0, 0.0
     for j in range(questions):
-        squares += x[first + j] * x[first + j]
-        value -= data[0, students + j] * x[first + j]
+        squares += difficulty[j] * difficulty[j]
+        value -= right[j] * difficulty[j]
     for i in range(students):
         level, product = x[0] + x[1 + i], 1.0
         for j in range(questions):
-            odds = level - x[first + j]
+            odds = level - difficulty[j]
             product *= 1.0 + exp_minus(abs(odds))
             linear += odds + abs(odds)
         logs += math.log(product)

@@ -6,8 +6,8 @@
 
 Numbers and pelts are in thousands, times in years. Coordinates: the logs of alpha, beta, gamma, delta, of both numbers
 in 1900 and of both sigmas. The equations are solved for the logs of the numbers by the classical Runge-Kutta rule in
-steps of one length, and the density is that of the discrete solution: the sensitivities, carried along by the same rule,
-are its exact derivatives. Every constant is kept: the log normaliser is the log evidence.
+steps of one length, and the density is that of the discrete solution: the sensitivities, carried along by the same
+rule, are its exact derivatives. Every constant is kept: the log normaliser is the log evidence.
 """
 
 import math
@@ -148,7 +148,7 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     return fit + _prior(x, alpha, beta, gamma, delta)
 
 
-def lotka_volterra(*, steps: int = 20) -> Target:
+def lotka_volterra(*, steps: int = 10) -> Target:
     """The posterior of rates, first numbers and errors, with a certified truth where there is a certificate.
 
     Args:

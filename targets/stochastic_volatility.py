@@ -3,9 +3,8 @@
     mu ~ N(0, 5)   (phi + 1) / 2 ~ Beta(20, 1.5)   sigma^2 ~ InverseGamma(2.5, 0.025)
     h_1 ~ N(mu, sigma / sqrt(1 - phi^2))   h_t ~ N(mu + phi (h_(t-1) - mu), sigma)   return_t ~ N(0, exp(h_t / 2))
 
-with standard deviations. Coordinates, non-centred: mu, logit((phi + 1) / 2), log sigma, and z_t, the standardised innovations
-of h.
-The density keeps every constant: its log normaliser is the log evidence.
+with standard deviations. Coordinates, non-centred: mu, logit((phi + 1) / 2), log sigma, and z_t, the standardised
+innovations of h. The density keeps every constant: its log normaliser is the log evidence.
 """
 
 import math
