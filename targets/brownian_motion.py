@@ -8,6 +8,7 @@ with standard deviations. Coordinates: the logs of both scales, and x_t (centred
 keeps every constant: its log normaliser is the log evidence.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ PARAMETERISATIONS = ("centred", "noncentred")
 PRIOR_SD = 2.0  # of the log scales
 INNOVATION, NOISE = 0.1, 0.15  # what the observations are simulated with
 LONGEST = 200  # steps
-PER_NODE = 0.5  # standard deviations from node to node, of the narrowest log scale there can be
+PER_NODE = 0.75  # standard deviations from node to node, of the narrowest log scale there can be
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -128,13 +129,6 @@ def brownian_motion(*, parameterisation: str = "centred", steps: int = 30, missi
     )
     require(3 <= steps <= LONGEST, f"brownian_motion: steps={steps} is not accepted; it takes 3 to {LONGEST}")
     require(0 <= missing <= steps - 2, f"brownian_motion: missing={missing} is not accepted; it takes 0 to steps - 2")
-    rng = np.random.default_rng(seed)
-    seen = np.ones(steps)
-    start = (steps - missing) // 2
-    seen[start : start + missing] = 0.0
-    path = np.cumsum(INNOVATION * rng.standard_normal(steps))
-    observed = seen * (path + NOISE * rng.standard_normal(steps))
-    data = data_matrix([observed, seen])
     raw = parameterisation == "noncentred"
     places = tuple(f"x[{t}]" for t in range(1, steps + 1))
     return Target(
@@ -142,8 +136,8 @@ def brownian_motion(*, parameterisation: str = "centred", steps: int = 30, missi
         dim=2 + steps,
         log_density_and_gradient=noncentred if raw else centred,
         log_density=noncentred_density if raw else centred_density,
-        data=data,
-        truth=_truth(_Given(observed[seen == 1.0], np.flatnonzero(seen == 1.0), steps), raw),
+        data=_observations(steps, missing, seed),
+        truth=_truth(steps, missing, seed, raw),
         coordinates=(
             "log_innovation",
             "log_noise",
@@ -152,6 +146,17 @@ def brownian_motion(*, parameterisation: str = "centred", steps: int = 30, missi
         named=Named(("innovation", "noise", *places), _from_noncentred if raw else _from_centred),
         description=f"Brownian motion of {steps} steps with unknown scales, {parameterisation}",
     )
+
+
+@functools.cache
+def _observations(steps: int, missing: int, seed: int) -> Matrix:
+    """(2, steps): the observation, zero where missing, and whether there is one."""
+    rng = np.random.default_rng(seed)
+    seen = np.ones(steps)
+    start = (steps - missing) // 2
+    seen[start : start + missing] = 0.0
+    path = np.cumsum(INNOVATION * rng.standard_normal(steps))
+    return data_matrix([seen * (path + NOISE * rng.standard_normal(steps)), seen])
 
 
 def _from_centred(x: Matrix) -> Matrix:
@@ -213,8 +218,11 @@ class _Given:
         return np.asarray(-0.5 * (fit + prior + n * _LOG_2PI) - n * scales[:, 0])
 
 
-def _truth(given: _Given, raw: bool) -> Truth:
-    steps, n = given.steps, len(given.observed)
+@functools.cache
+def _truth(steps: int, missing: int, seed: int, raw: bool) -> Truth:
+    observed, is_seen = _observations(steps, missing, seed)
+    at = np.flatnonzero(is_seen)
+    given, n = _Given(observed[at], at, steps), len(at)
     grid = _grid(given)
     seen = grid.masses > 1e-18 * grid.masses.max()
     masses, scales = grid.masses[seen], grid.nodes[seen]

@@ -264,9 +264,10 @@ def _log_density(scales: Matrix) -> Vector:
 @functools.cache
 def _grid() -> Grid:
     # to the left the tail falls as county_sd; home_sd is known to 2 %
-    return Grid(_log_density, np.array([-34.0, -0.6]), np.array([1.5, 0.2]), (300, 61))
+    return Grid(_log_density, np.array([-34.0, -0.53]), np.array([1.5, -0.01]), (181, 31))
 
 
+@functools.cache
 def _truth(raw: bool) -> Truth:
     grid = _grid()
     seen = grid.masses > 1e-17
