@@ -23,7 +23,7 @@ from targets.truth import Certificate, Moments, Truth
 SPECIES = ("hare", "lynx")
 LENGTH, NOISE = 1.0, -1.0  # prior means of the logs; that of the amplitude is 0
 PRIOR_PRECISION = 4.0  # of each of the three
-STEPS = np.array([0.12, 0.2, 0.16])  # of the grid: log length, log noise less log amplitude, log amplitude
+STEPS = np.array([0.1, 0.16, 0.13])  # of the grid: log length, log noise less log amplitude, log amplitude
 LEAST_PIVOT = 1e-6  # of the amplitude's square: below it rounding decides, and the density is not a number
 
 FARTHEST = 700.0  # half squared lengths apart, where the correlation is zero

@@ -264,7 +264,7 @@ def _log_density(scales: Matrix) -> Vector:
 @functools.cache
 def _grid() -> Grid:
     # to the left the tail falls as county_sd; home_sd is known to 2 %
-    return Grid(_log_density, np.array([-34.0, -0.53]), np.array([1.5, -0.01]), (181, 31))
+    return Grid(_log_density, np.array([-34.0, -0.53]), np.array([1.5, -0.01]), (201, 35))
 
 
 @functools.cache
