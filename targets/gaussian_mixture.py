@@ -205,7 +205,8 @@ def _scattered(components: int, dim: int, spacing: float, rng: np.random.Generat
 def _moments(weights: Vector, centres: Matrix) -> Moments:
     mean = weights @ centres
     away = centres - mean
-    covariance = (away * weights[:, None]).T @ away + np.eye(centres.shape[1])
+    between = (away * weights[:, None]).T @ away
+    covariance = 0.5 * (between + between.T) + np.eye(centres.shape[1])
     third = weights @ (away**3 + 3.0 * away)
     fourth = weights @ (away**4 + 6.0 * away**2 + 3.0)
     return Moments.from_central(mean, covariance, third, fourth)

@@ -24,7 +24,7 @@ SPECIES = ("hare", "lynx")
 LENGTH, NOISE = 1.0, -1.0  # prior means of the logs; that of the amplitude is 0
 PRIOR_PRECISION = 4.0  # of each of the three
 STEPS = np.array([0.1, 0.16, 0.13])  # of the grid: log length, log noise less log amplitude, log amplitude
-LEAST_PIVOT = 1e-6  # of the amplitude's square: below it rounding decides, and the density is not a number
+LEAST_PIVOT = 1e-6  # of a correlation's factor: below it rounding decides, and the density is called zero
 
 FARTHEST = 700.0  # half squared lengths apart, where the correlation is zero
 FAR = 7.0  # of the coarse grid, in each direction
@@ -37,18 +37,17 @@ _PRIOR = 1.5 * (math.log(PRIOR_PRECISION) - _LOG_2PI)
 
 
 @helper
-def _whiten(work, data, length, amplitude, noise):  # type: ignore[no-untyped-def]
-    """The covariance's lower factor in rows 0 to n - 1, the observations divided by it in row n.
+def _whiten(work, data, steep, share):  # type: ignore[no-untyped-def]
+    """Of the correlation: its lower factor in rows 0 to n - 1, the observations divided by it in row n.
 
     Returns their sum of squares and the sum of the logs of the factor's squared diagonal; NaN where there is no factor.
     """
     n = data.shape[1]
-    variance, shift, steep = amplitude * amplitude, noise * noise, 0.5 / (length * length)
     squares, logs = 0.0, 0.0
     for i in range(n):
         for j in range(i):
-            work[i, j] = variance * exp_minus(steep * (data[0, i] - data[0, j]) ** 2)
-        pivot, total = variance + shift, data[1, i]
+            work[i, j] = share * exp_minus(steep * (data[0, i] - data[0, j]) ** 2)
+        pivot, total = 1.0, data[1, i]
         for j in range(i):
             value = work[i, j]
             for k in range(j):
@@ -57,7 +56,7 @@ def _whiten(work, data, length, amplitude, noise):  # type: ignore[no-untyped-de
             work[i, j] = value
             pivot -= value * value
             total -= value * work[n, j]
-        if not pivot > LEAST_PIVOT * variance:
+        if not pivot > LEAST_PIVOT:
             return math.nan, math.nan
         work[i, i] = math.sqrt(pivot)
         total /= work[i, i]
@@ -76,15 +75,17 @@ def _log_prior(x):  # type: ignore[no-untyped-def]
 def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     """Rows: times and observations. d log p / d theta = tr((w w' - K^-1) dK / d theta) / 2, w = K^-1 y."""
     n = data.shape[1]
-    length, amplitude, noise = math.exp(x[0]), math.exp(x[1]), math.exp(x[2])
+    steep, signal, shift = 0.5 * math.exp(-2.0 * x[0]), math.exp(2.0 * x[1]), math.exp(2.0 * x[2])
+    variance = signal + shift  # the covariance is this times a correlation, which neither overflows nor underflows
+    share = signal / variance
     work = np.empty((n + 2, n))
-    squares, logs = _whiten(work, data, length, amplitude, noise)
+    squares, logs = _whiten(work, data, steep, share)
     if math.isnan(squares):
         gradient[0] = gradient[1] = gradient[2] = math.nan
-        return math.nan
+        return -math.inf
     # row j: column j of the factor's inverse, after zeros, so that all sums run along rows
     inverse = np.zeros((n, n))
-    pull, trace, weights, steep = 0.0, 0.0, 0.0, 0.5 / (length * length)
+    pull, trace, weights = 0.0, 0.0, 0.0
     for j in range(n):
         inverse[j, j] = 1.0 / work[j, j]
         for i in range(j + 1, n):
@@ -99,25 +100,29 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
         work[n + 1, j] = weight
         weights += weight * weight
         for i in range(j):
-            total = weight * work[n + 1, i]
+            total = weight * work[n + 1, i] / variance
             for k in range(n):
                 total -= inverse[i, k] * inverse[j, k]
             apart = min(steep * (data[0, i] - data[0, j]) ** 2, FARTHEST)
             pull += total * apart * exp_minus(apart)
-    shift = noise * noise
-    gradient[0] = 2.0 * amplitude * amplitude * pull - PRIOR_PRECISION * (x[0] - LENGTH)
-    gradient[1] = squares - shift * weights - n + shift * trace - PRIOR_PRECISION * x[1]
-    gradient[2] = shift * (weights - trace) - PRIOR_PRECISION * (x[2] - NOISE)
-    return _log_prior(x) - 0.5 * (squares + logs + n * _LOG_2PI)
+    by_noise = shift / variance * (weights / variance - trace)
+    gradient[0] = 2.0 * share * pull - PRIOR_PRECISION * (x[0] - LENGTH)
+    gradient[1] = squares / variance - n - by_noise - PRIOR_PRECISION * x[1]
+    gradient[2] = by_noise - PRIOR_PRECISION * (x[2] - NOISE)
+    return _log_prior(x) - 0.5 * (squares / variance + logs + n * (math.log(variance) + _LOG_2PI))
 
 
 @density
 def posterior_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior`."""
     n = data.shape[1]
+    signal = math.exp(2.0 * x[1])
+    variance = signal + math.exp(2.0 * x[2])
     work = np.empty((n + 1, n))
-    squares, logs = _whiten(work, data, math.exp(x[0]), math.exp(x[1]), math.exp(x[2]))
-    return _log_prior(x) - 0.5 * (squares + logs + n * _LOG_2PI)
+    squares, logs = _whiten(work, data, 0.5 * math.exp(-2.0 * x[0]), signal / variance)
+    if math.isnan(squares):
+        return -math.inf
+    return _log_prior(x) - 0.5 * (squares / variance + logs + n * (math.log(variance) + _LOG_2PI))
 
 
 def gaussian_process_regression(*, species: str = "hare") -> Target:

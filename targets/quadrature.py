@@ -139,7 +139,8 @@ def conditional_moments(masses: Vector, centre: Matrix, variance: Matrix, within
     """
     mean = masses @ centre
     away = centre - mean
-    covariance = (away * masses[:, None]).T @ away + within
+    between = (away * masses[:, None]).T @ away
+    covariance = 0.5 * (between + between.T + within + within.T)  # to the last bit
     third = masses @ (away**3 + 3 * away * variance)
     fourth = masses @ (away**4 + 6 * away**2 * variance + 3 * variance**2)
     return Moments.from_central(mean, covariance, third, fourth)

@@ -97,7 +97,7 @@ def even_density(x, data):  # type: ignore[no-untyped-def]
 
 
 def rosenbrock(
-    *, variant: str = "hybrid", length: int = 3, chains: int = 2, mu: float = 1.0, a: float = 0.05, b: float = 5.0
+    *, variant: str = "hybrid", length: int = 3, chains: int = 2, mu: float = 1.0, a: float = 0.5, b: float = 5.0
 ) -> Target:
     """A Rosenbrock density of chains of coordinates, with everything known in closed form.
 
