@@ -188,7 +188,7 @@ class _Given:
     def prior(self) -> Matrix:
         """(steps, steps) covariance of the unit path."""
         order = np.arange(1.0, self.steps + 1.0)
-        return np.minimum.outer(order, order)
+        return np.asarray(np.minimum.outer(order, order))
 
     @cached_property
     def spectrum(self) -> tuple[Vector, Matrix]:

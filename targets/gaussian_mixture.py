@@ -154,8 +154,8 @@ def gaussian_mixture(
     def assign(x: Matrix) -> np.ndarray:
         if grid:  # in the order of `_grid`, the last coordinate running fastest
             place = np.clip(np.rint(x / spacing + 0.5 * (side - 1)), 0, side - 1).astype(np.intp)
-            return place @ (side ** np.arange(dim)[::-1])
-        return np.argmax(x @ centres.T - 0.5 * (centres**2).sum(axis=1), axis=1)
+            return np.asarray(place @ (side ** np.arange(dim)[::-1]))
+        return np.asarray(np.argmax(x @ centres.T - 0.5 * (centres**2).sum(axis=1), axis=1))
 
     product = grid and uneven == 0.0  # of equal mixtures in one dimension
     if product:

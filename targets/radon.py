@@ -182,7 +182,7 @@ def homes() -> tuple[tuple[str, ...], Matrix]:
     y = np.log(np.maximum(reading, LEAST))
 
     def sums(values: Vector) -> Vector:
-        return np.bincount(which, values)
+        return np.bincount(which, values).astype(np.float64)
 
     count = sums(np.ones_like(y))
     log_uranium = np.log(sums(uranium) / count)
