@@ -1,10 +1,11 @@
 """Stochastic volatility (Kim, Shephard and Chib, Review of Economic Studies 65, 1998), on simulated returns.
 
-    mu ~ N(0, 5)   (phi + 1) / 2 ~ Beta(20, 1.5)   sigma^2 ~ InverseGamma(2.5, 0.025)
+    mu ~ N(0, 2)   (phi + 1) / 2 ~ Beta(20, 1.5)   sigma^2 ~ InverseGamma(2.5, 0.025)
     h_1 ~ N(mu, sigma / sqrt(1 - phi^2))   h_t ~ N(mu + phi (h_(t-1) - mu), sigma)   return_t ~ N(0, exp(h_t / 2))
 
-with standard deviations. Coordinates, non-centred: mu, logit((phi + 1) / 2), log sigma, and z_t, the standardised
-innovations of h. The density keeps every constant: its log normaliser is the log evidence.
+with standard deviations. Coordinates, non-centred: mu, logit((phi + 1) / 2), log sigma, z_1 = (h_1 - mu) / sigma, and
+z_t, the standardised innovations of h. Were z_1 standardised as well, its scale would vanish as phi goes to 1, and make
+a funnel. The density keeps every constant: its log normaliser is the log evidence.
 """
 
 import math
@@ -16,7 +17,7 @@ from targets.kernel import Matrix, data_matrix, density, kernel
 from targets.options import require
 from targets.target import Named, Target
 
-MU_SD = 5.0
+MU_SD = 2.0
 PHI_A, PHI_B = 20.0, 1.5
 SHAPE, SCALE = 2.5, 0.025
 MU, PHI, SIGMA = -1.0, 0.95, 0.25  # that the returns are simulated with
@@ -44,7 +45,7 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     upper = (1.0 if x[1] > 0.0 else tail) / (1.0 + tail)  # (phi + 1) / 2
     lower = (tail if x[1] > 0.0 else 1.0) / (1.0 + tail)
     phi, left = upper - lower, 4.0 * upper * lower  # left = 1 - phi^2
-    away = sigma * x[3] / math.sqrt(left)
+    away = sigma * x[3]
     for t in range(n - 1):
         gradient[3 + t] = away
         away = phi * away + sigma * x[4 + t]
@@ -64,13 +65,12 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     raw = x[3]
     squared = data[0, 0] * math.exp(-mu - away)
     slope = 0.5 * (squared - 1.0)
-    energy += squared + away + raw * raw
+    energy += squared + away + left * raw * raw - math.log(left)
     later = slope + phi * later
-    scale = sigma / math.sqrt(left)
-    gradient[3] = scale * later - raw
+    gradient[3] = sigma * later - left * raw
     gradient[0] = to_mu + slope - mu / MU_SD**2
     # d phi / d x[1] = (1 - phi^2) / 2, and the first step's scale depends on phi
-    gradient[1] = 0.5 * (left * to_phi + later * away * phi) + PHI_A * lower - PHI_B * upper
+    gradient[1] = 0.5 * (left * to_phi + phi * (left * raw * raw - 1.0)) + PHI_A * lower - PHI_B * upper
     shrink = SCALE / (sigma * sigma)
     gradient[2] = sigma * to_sigma + later * away - 2.0 * SHAPE + 2.0 * shrink
     # log upper = min(x, 0) - log(1 + tail), log lower = min(-x, 0) - log(1 + tail)
@@ -86,10 +86,10 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     mu, tail, sigma = x[0], math.exp(-abs(x[1])), math.exp(x[2])
     upper = (1.0 if x[1] > 0.0 else tail) / (1.0 + tail)
     lower = (tail if x[1] > 0.0 else 1.0) / (1.0 + tail)
-    phi, away, energy = upper - lower, sigma * x[3] / math.sqrt(4.0 * upper * lower), 0.0
+    phi, left, away = upper - lower, 4.0 * upper * lower, 0.0
+    energy = (left - 1.0) * x[3] * x[3] - math.log(left)
     for t in range(n):
-        if t > 0:
-            away = phi * away + sigma * x[3 + t]
+        away = phi * away + sigma * x[3 + t]
         energy += data[0, t] * math.exp(-mu - away) + away + x[3 + t] * x[3 + t]
     shrink = SCALE / (sigma * sigma)
     logs = PHI_A * min(x[1], 0.0) + PHI_B * min(-x[1], 0.0) - (PHI_A + PHI_B) * math.log1p(tail)
@@ -125,6 +125,7 @@ def stochastic_volatility(*, n: int = 100, seed: int = 0) -> Target:
 def _returns(n: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     raw, noise = rng.standard_normal((2, n))
+    raw[0] /= math.sqrt(1 - PHI**2)
     return np.asarray(noise * np.exp(0.5 * _volatility(raw[None], np.array([[MU, PHI, SIGMA]]))[0]))
 
 
@@ -132,7 +133,6 @@ def _volatility(raw: Matrix, head: Matrix) -> Matrix:
     """(m, n) log variances h, from innovations (m, n) and mu, phi, sigma (m, 3)."""
     mu, phi, sigma = head.T
     away = sigma[:, None] * raw
-    away[:, 0] /= np.sqrt((1 - phi) * (1 + phi))
     for t in range(1, raw.shape[1]):
         away[:, t] += phi * away[:, t - 1]
     return np.asarray(mu[:, None] + away)

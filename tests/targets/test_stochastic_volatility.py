@@ -19,9 +19,9 @@ def test_the_density_is_the_model_s(n: int) -> None:
         share = 1 / (1 + np.exp(-x[1]))
         assert phi == pytest.approx(2 * share - 1)
         away = np.array(h) - mu
-        scale = np.append(sigma / np.sqrt(1 - phi**2), np.full(n - 1, sigma))
-        np.testing.assert_allclose(away, np.append(0, phi * away[:-1]) + scale * x[3:], rtol=1e-9)
-        prior = stats.norm.logpdf(mu, 0, 5) + stats.norm.logpdf(x[3:]).sum()
+        np.testing.assert_allclose(away, np.append(0, phi * away[:-1]) + sigma * x[3:], rtol=1e-9, atol=1e-12)
+        prior = stats.norm.logpdf(mu, 0, 2) + stats.norm.logpdf(x[4:]).sum()
+        prior += stats.norm.logpdf(x[3], 0, 1 / np.sqrt(1 - phi**2))
         prior += stats.beta.logpdf(share, 20, 1.5) + np.log(share * (1 - share))
         prior += stats.invgamma.logpdf(sigma**2, 2.5, scale=0.025) + np.log(2 * sigma**2)
         expected = prior + stats.norm.logpdf(returns, 0, np.exp(0.5 * np.array(h))).sum()
