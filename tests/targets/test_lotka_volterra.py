@@ -78,6 +78,15 @@ def test_an_explosion_has_no_density() -> None:
     assert target.log_densities(x[None])[0] == -np.inf
 
 
+def test_the_certificate_agrees_with_the_published_posterior() -> None:
+    """Carpenter's table, to the digits that he gives."""
+    truth = targets.load("lotka_volterra").truth
+    assert truth is not None
+    assert truth.named is not None
+    np.testing.assert_allclose(truth.named.mean, [0.55, 0.028, 0.80, 0.024, 34.0, 5.9, 0.25, 0.25], rtol=0.015)
+    np.testing.assert_allclose(truth.named.sd[[0, 2, 4, 5]], [0.06, 0.09, 2.9, 0.5], rtol=0.1)
+
+
 @pytest.mark.parametrize("steps", [0, 1001])
 def test_bad_options_get_one_line(steps: int) -> None:
     with pytest.raises(targets.UsageError, match="is not accepted"):
