@@ -23,6 +23,7 @@ from reports.statistics import (
     time_to_error,
 )
 
+FINE, TENTH = 0.01, 0.1  # what a reference must resolve: posterior sd, and the share of the error seen
 NEAR_FLOOR = 1.1  # a VI method has settled where its error stays within this factor of its last
 QUESTIONS = (
     ("means", ("mean_error",)),
@@ -104,6 +105,16 @@ def answers(target: str, methods: Mapping[str, Entry], of: Mapping[str, list[Mat
         if metric is not None:
             rows.append(_answer(target, question, metric, methods, of.get(metric.name, [])))
     return rows
+
+
+def resolved(metric: Metric, error: float, noise: float) -> bool:
+    """Whether a reference whose own error implies `noise` can tell this error of a method from another.
+
+    It can if its standard error is at most 0.01 posterior standard deviations, or at most a tenth of the error. Metrics
+    of squared errors, which fall as 1/n, are compared by their roots.
+    """
+    power = 2 if metric.rate == -1.0 else 1
+    return noise <= max(FINE**power, TENTH**power * abs(error))
 
 
 def slope(entry: Entry, metric: Metric) -> Slope | None:

@@ -113,7 +113,7 @@ def _row(answer: Answer) -> dict[str, Any]:
         "label": answer.metric.label,
         "formula": answer.metric.formula,
         "vi": answer.vi,
-        "floor": _value(answer.floor, answer.noise),
+        "floor": _value(answer.floor, answer),
         "floor_sort": sortable(answer.floor.value),
         "settled": duration(answer.settled.value) if answer.vi else "",
         "settled_sort": sortable(answer.settled.value),
@@ -123,7 +123,7 @@ def _row(answer: Answer) -> dict[str, Any]:
         "cross_interval": bracket(answer.match.found.cost, "seconds") if answer.match and math.isfinite(at) else "",
         "cross_sort": sortable(at),
         "sampler": answer.sampler,
-        "end": _value(answer.sampler_error, answer.noise),
+        "end": _value(answer.sampler_error, answer),
         "end_sort": sortable(answer.sampler_error.value),
     }
 
@@ -132,12 +132,12 @@ def _sentence(answer: Answer) -> str:
     opening = f"{answer.question.capitalize()} ({answer.metric.label}): "
     if answer.vi is None:
         return opening + "no VI method gave an answer that counts."
-    settled = f"{answer.vi} settles at {_value(answer.floor, answer.noise)} after {duration(answer.settled.value)}. "
+    settled = f"{answer.vi} settles at {_value(answer.floor, answer)} after {duration(answer.settled.value)}. "
     if answer.match is None:
         return opening + settled + "No sampler raced it."
     if answer.match.found.outcome is Outcome.CENSORED:
         closest = (
-            f" {answer.sampler} comes closest, with {_value(answer.sampler_error, answer.noise)} at the end."
+            f" {answer.sampler} comes closest, with {_value(answer.sampler_error, answer)} at the end."
             if answer.sampler
             else ""
         )
@@ -229,9 +229,15 @@ def _provenance(cells: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     return [(name, values) for name, values in shown if values and values != [""]]
 
 
-def _value(interval: Interval, noise: float) -> str:
-    """An error; what is smaller than the reference's own error, or than rounding, is not told apart."""
+def _value(interval: Interval, answer: Answer) -> str:
+    """An error; what is smaller than the reference's own error, or than rounding, is not told apart.
+
+    Where the reference is too coarse for the error, it says so with what the reference itself is known to.
+    """
     if math.isnan(interval.value):
         return ""
-    smallest = max(noise, ROUNDING)
-    return f"below {significant(smallest)}" if interval.value < smallest else significant(interval.value)
+    smallest = max(answer.noise, ROUNDING)
+    shown = f"below {significant(smallest)}" if interval.value < smallest else significant(interval.value)
+    if analysis.resolved(answer.metric, interval.value, answer.noise):
+        return shown
+    return f"{shown} (unresolved: the reference is known to {significant(answer.noise)})"

@@ -106,4 +106,5 @@ def weighted_moments(weights: Vector, draws: Matrix) -> Moments:
         np.sqrt(squared @ centred),
         np.sqrt(squared @ (centred - variance) ** 2),
         np.sqrt(squared @ (draws**2 - second) ** 2),
+        np.sqrt(squared @ (centred**2 - weights @ centred**2) ** 2),
     )

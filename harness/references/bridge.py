@@ -11,7 +11,7 @@ from harness.references.estimates import Relabellings, ess
 from samplers.chain import Values
 from targets.kernel import Matrix, Vector
 
-MOST = 20_000  # draws of the posterior, and as many of the proposal
+MOST = 80_000  # draws of the posterior, and as many of the proposal
 ROUNDS = 1000
 CLOSE = 1e-12
 WORST = 0.3  # nats: an error above says that draws and proposal hardly overlap, where it is itself not to be trusted

@@ -32,7 +32,7 @@ def plan(verifying: bool, samplers: tuple[str, ...], threads: int | None, **aske
 def made(patterns: tuple[str, ...], everything: bool, plan: Plan, folder: pathlib.Path | None) -> Iterator[Line]:
     """Make certificates; one line for each."""
     found = False
-    for target in selection.to_make(patterns, everything):
+    for target in list(selection.to_make(patterns, everything)):  # every SPEC is read before any work begins
         found = True
         try:
             yield True, _line(target.label, make(target, plan, folder, _tell))
@@ -59,7 +59,7 @@ def verified(patterns: tuple[str, ...], everything: bool, plan: Plan) -> Iterato
     if everything:
         for lost in selection.stray():
             yield False, f"WRONG {lost}: its certificate is about other data than the target now has"
-    for target in selection.to_verify(patterns, everything):
+    for target in list(selection.to_verify(patterns, everything)):
         verdict = verify(target, plan, _tell)
         yield verdict.ok, f"{'ok   ' if verdict.ok else 'WRONG'} {target.label}: {verdict.line}"
 

@@ -12,6 +12,7 @@ LEAST_ESS = 10_000.0  # of x and x^2: a mean is then known to 0.01 posterior sta
 GOAL_ESS = 40_000.0
 CHECKING_ESS = 15_000.0  # of each of the two samplers that check a certificate
 MAX_SECONDS = 1800.0
+EXACT_SECONDS = 60.0  # for the sampler that accompanies exact draws in a check
 SEED = 20_240_611
 DENSE = 100  # dimensions up to which a whole covariance is cheap beside the gradient
 
@@ -19,8 +20,10 @@ TAGGED = {  # samplers by tag, where the usual pair of one mode and moderate tai
     "multimodal": ("parallel_tempering", "smc"),
     "heavy-tailed": ("slice", "nuts[target_accept=0.95,max_tree_depth=12]"),
 }
-USUAL = ("nuts[metric=stan_dense,target_accept=0.9]", WHITENED)
-MANY_DIMENSIONS = ("nuts[metric=nutpie_low_rank,target_accept=0.9]", "mams")
+USUAL = ("nuts[metric=stan_dense,target_accept={accept}]", WHITENED)
+MANY_DIMENSIONS = ("nuts[metric=nutpie_low_rank,target_accept={accept}]", "mams")
+CURVED = {"curved", "hierarchical"}  # tags of targets in whose narrow places longer steps would diverge
+ACCEPT, ACCEPT_CURVED = 0.9, 0.99
 NO_GRADIENT = ("slice", "ensemble")
 
 
@@ -72,4 +75,5 @@ def usual(target: Target) -> tuple[str, ...]:
     for tag, pair in TAGGED.items():
         if tag in target.tags and not symmetric:
             return pair
-    return USUAL if target.dim <= DENSE else MANY_DIMENSIONS
+    first, second = USUAL if target.dim <= DENSE else MANY_DIMENSIONS
+    return first.format(accept=ACCEPT_CURVED if target.tags & CURVED else ACCEPT), second

@@ -8,23 +8,23 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness import registry
-from harness.references.estimates import Estimates, Relabellings, estimates
+from harness.references.estimates import Estimates, Relabellings, ess, estimates, r_hat
 from harness.references.plan import LARGEST_R_HAT, LEAST_ESS, Plan
 from harness.references.whitened import NAME as WHITENED
 from harness.references.whitened import Whitened
-from harness.spec import parse
+from harness.spec import Spec, parse
 from samplers.chain import Values
-from samplers.draws import Draws
+from samplers.draws import Draws, suspects
+from samplers.registry import names
 from targets.options import UsageError, require
 from targets.protocols import Phase, Status
 from targets.target import Target
 
 CHAINS = 8
 FIRST = 1000  # draws a chain, before they are looked at
-BLOCK = 250
+BLOCK = 100
 MOST_VALUES = 40_000_000  # numbers kept of a run; beyond, every second draw is dropped
 LEAST_GROWTH, MOST_GROWTH = 1.25, 4.0  # of the draws from one look to the next
-LIKELY = 0.8  # of the goal: what a look at the worst coordinates by ranks has to show before all are looked at
 
 
 class Uncertified(Exception):  # noqa: N818  (an outcome, which ends in one line)
@@ -47,15 +47,17 @@ class Source(Protocol):
 
     def said(self) -> dict[str, float]: ...
 
+    def shorten(self) -> bool: ...  # after divergences, go on more carefully, if that can be: all draws are made anew
+
 
 class Racing:
     """A sampler that races. `afresh` says that draws come all anew each time, as those of populations do."""
 
     def __init__(self, target: Target, spec: str, seed: int, threads: int) -> None:
         wanted = parse(spec)
+        require(wanted.name in names(), f"{spec} is not a sampler; there are {', '.join([*names(), WHITENED])}")
         options: dict[str, Any] = {"num_chains": CHAINS, **wanted.options}
-        sampler: Any = registry.method(type(wanted)(wanted.name, options))
-        require("mcmc" in sampler.tags, f"{spec} is not a sampler; a reference is made by two of them")
+        sampler: Any = registry.method(Spec(wanted.name, options))
         require(
             not sampler.tags & {"unadjusted", "oracle"},
             f"{spec} is not accepted: it is biased, or uses the answer; a reference is made by exact samplers",
@@ -93,6 +95,10 @@ class Racing:
         self.run.forget()
         return drawn.values
 
+    def shorten(self) -> bool:
+        """No: the options say how careful it is."""
+        return False
+
     def said(self) -> dict[str, float]:
         """Nothing beyond what the draws say."""
         return {}
@@ -103,9 +109,10 @@ class LongRun:
     """What came of a run.
 
     Attributes:
-        values: (chains, n, dim), every `thinned`-th draw.
+        values: (chains, n, dim): the draws kept.
         found: what they say.
-        about: what is told of the run: sampler, chains, draws, thinned, evaluations, divergences, seconds, R-hat, ESS.
+        about: what is told of the run: sampler, chains, draws and how many of them were kept, evaluations, divergences,
+            seconds, R-hat, ESS.
     """
 
     values: Values
@@ -172,13 +179,17 @@ def long_run(
         while kept.drawn < look and time.monotonic() - begun < plan.max_seconds:
             kept.add(source.draws(min(BLOCK, look)), getattr(source, "afresh", False))
         if source.divergences:
-            raise Uncertified(_diverged(source))
+            if not source.shorten():
+                raise Uncertified(_diverged(source))
+            kept, look = Kept(), FIRST
+            continue
         over = time.monotonic() - begun >= plan.max_seconds
-        found, reached = _look(kept.values, plan.ess, relabellings, over)
-        if found is not None and (over or (reached >= plan.ess and found.r_hat < LARGEST_R_HAT)):
+        goal = max(LEAST_ESS, min(plan.ess, MOST_VALUES / (4 * kept.values.shape[2])))  # what fits in the memory
+        found, reached = _look(kept.values, goal, relabellings, over)
+        if found is not None and (over or (reached >= goal and found.r_hat < LARGEST_R_HAT)):
             break
-        tell(f"{source.label}: {kept.drawn} draws a chain, ESS at least {reached:,.0f} of {plan.ess:,.0f}")
-        growth = 1.1 * plan.ess / max(reached, 1.0)
+        tell(f"{source.label}: {kept.drawn} draws a chain, ESS at least {reached:,.0f} of {goal:,.0f}")
+        growth = 1.1 * goal / max(reached, 1.0)
         look = int(kept.drawn * float(np.clip(growth, LEAST_GROWTH, MOST_GROWTH))) + 1
     chains, n, _ = kept.values.shape
     about = {
@@ -198,12 +209,12 @@ def long_run(
 
 
 def _look(values: Values, goal: float, relabellings: Relabellings, over: bool) -> tuple[Estimates | None, float]:
-    """The estimates, where they are likely to suffice or the last, and the smallest ESS as far as it is known."""
+    """The estimates, where the coordinates that mix worst let them suffice, or the last; and the smallest ESS seen."""
     if not over and not len(relabellings):
-        worst = Draws(values).worst()
-        least = min(worst.ess, worst.ess_square)
-        if not (least >= LIKELY * goal and worst.r_hat < LARGEST_R_HAT):
-            return None, least if np.isfinite(least) else 0.0
+        few = [values[:, :, i] for i in suspects(values)]
+        least = min(*map(ess, few), *(ess(values[:, :, i] ** 2) for i in suspects(values, squared=True)))
+        if least < goal or max(map(r_hat, few)) >= LARGEST_R_HAT:
+            return None, least
     found = estimates(values, relabellings)
     return found, min(found.ess, found.ess_square)
 
@@ -223,4 +234,6 @@ def insufficient(run: LongRun, coordinates: tuple[str, ...]) -> str | None:
 
 def _diverged(source: Source) -> str:
     onward = "shorter steps may help (-m 'nuts[target_accept=0.99]'), or other coordinates"
-    return f"{source.label}: {source.divergences} trajectories diverged, so that a region may be left out; {onward}"
+    return (
+        f"{source.label} has divergent trajectories ({source.divergences}), so that a region may be left out; {onward}"
+    )

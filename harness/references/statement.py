@@ -1,7 +1,7 @@
 """All that one long run states about a target: its coordinates, named quantities, log normaliser and entropy."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from harness.references.bridge import bridge
 from harness.references.estimates import Estimates, Relabellings, estimates, mean_and_error
 from harness.references.runs import LongRun
 from samplers.chain import Values
+from targets.kernel import Vector
 from targets.target import Target
 from targets.truth import Moments, Quantiles, Truth
 
@@ -28,6 +29,14 @@ class Statement:
     log_normaliser: tuple[float, float]
     entropy: tuple[float, float]
 
+    def scaled_by(self, truth: Truth) -> "Statement":
+        """The same with errors that are no smaller than the true scales imply.
+
+        Of draws with heavy tails the largest are missing, from their variance as much as from what it is the error of.
+        """
+        named = None if self.named is None or truth.named is None else _scaled(self.named, truth.named)
+        return replace(self, moments=_scaled(self.moments, truth.moments), named=named or self.named)
+
     def numbers(self, target: Target) -> list[Number]:
         """Everything that can be compared."""
         found = agreement.moments(self.moments, target.coordinates)
@@ -41,6 +50,19 @@ class Statement:
         found.append(agreement.number("log normaliser", *self.log_normaliser))
         found.append(agreement.number("entropy", *self.entropy))
         return found
+
+
+def _scaled(said: Moments, true: Moments) -> Moments:
+    def factor(true_variance: Vector, variance: Vector) -> Vector:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.fmax(1.0, np.sqrt(true_variance / variance))
+
+    return replace(
+        said,
+        mean_error=said.mean_error * factor(true.variance, said.variance),
+        variance_error=said.variance_error * factor(true.variance_of_centred_square, said.variance_of_centred_square),
+        second_moment_error=said.second_moment_error * factor(true.variance_of_square, said.variance_of_square),
+    )
 
 
 def of_run(target: Target, run: LongRun, relabellings: Relabellings, rng: np.random.Generator) -> Statement:

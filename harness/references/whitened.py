@@ -15,11 +15,13 @@ from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned
 from targets.target import Target
 
 NAME = "whitened_hmc"
-STEP = 1.1  # times dim^(-1/4): the first step size in whitened coordinates
+STEP = 0.8  # times dim^(-1/4): the first step size in whitened coordinates
 LONGEST = 2.4  # the longest trajectory; a Gaussian decorrelates wholly at pi / 2
 WIDER = 1.5  # chains start so much more widely than the covariance says
 TRIAL, TRIALS = 100, 20  # trajectories after which the step is shortened, and how often it may be
-SHORTER, LEAST_ACCEPTED = 0.75, 0.7
+CAUTIOUS = 0.1  # times the step, at the start
+SHORTER, LEAST_ACCEPTED = 0.75, 0.8  # of each chain
+SHORTEST = 0.02
 DISCARDED = 500  # trajectories after the step is settled
 TRIES = 100  # starting points
 
@@ -103,15 +105,33 @@ class Whitened:
         self.factor = aligned(np.linalg.cholesky(covariance))
         self.step = STEP * target.dim**-0.25
         self.points = [self._start(rng) for rng in rngs]
-        self.evaluations = self.divergences = self.accepted = self.done = 0
+        self.evaluations, settled = 0, self.step
+        self._reset()
+        self.step = settled * CAUTIOUS  # from a wide start, steps that suit the bulk may never be accepted
+        self.draws(TRIAL)
+        self.step = settled
         for _ in range(TRIALS):
-            self.accepted = self.done = 0
+            self._reset()
             self.draws(TRIAL)
-            if self.accepted >= LEAST_ACCEPTED * self.done:
+            if self.accepted.min() >= LEAST_ACCEPTED * TRIAL:
                 break
             self.step *= SHORTER
         self.draws(DISCARDED)
-        self.divergences = self.accepted = self.done = 0
+        self._reset()
+
+    def shorten(self) -> bool:
+        """Go on with shorter steps, for draws that are to begin anew; False where they are short already."""
+        if self.step <= SHORTEST:
+            return False
+        self.step *= SHORTER**2
+        self._reset()
+        self.draws(DISCARDED)
+        self._reset()
+        return True
+
+    def _reset(self) -> None:
+        self.divergences, self.done = 0, 0
+        self.accepted = np.zeros(len(self.rngs), dtype=np.int64)  # by chain
 
     def _start(self, rng: np.random.Generator) -> Vector:
         for _ in range(TRIES):
@@ -124,11 +144,11 @@ class Whitened:
         """The next (chains, n, dim)."""
         drawn = empty(len(self.rngs), n, self.target.dim)
         longest = max(1, round(LONGEST / self.step))
-        for rng, x, kept in zip(self.rngs, self.points, drawn, strict=True):
+        for c, (rng, x, kept) in enumerate(zip(self.rngs, self.points, drawn, strict=True)):
             counts = trajectories(
                 self.target.kernel, self.target.data, self.mean, self.factor, x, self.step, longest, rng, kept
             )
-            self.accepted += int(counts[0])
+            self.accepted[c] += counts[0]
             self.divergences += int(counts[1])
             self.evaluations += int(counts[2])
         self.done += n * len(self.rngs)
@@ -136,4 +156,4 @@ class Whitened:
 
     def said(self) -> dict[str, float]:
         """What else there is to say of the run."""
-        return {"accepted": self.accepted / max(self.done, 1), "step": self.step}
+        return {"accepted": float(self.accepted.sum()) / max(self.done, 1), "step": self.step}
