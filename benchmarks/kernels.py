@@ -44,6 +44,17 @@ class Other:
             "gmm_posterior",
             "gmm_posterior[model=full]",
             "logistic_regression",
+            "rosenbrock",
+            "gaussian_mixture",
+            "brownian_motion",
+            "shifted_exponential",
+            "radon",
+            "gaussian_process_regression",
+            "gaussian_process_classification",
+            "stochastic_volatility",
+            "item_response",
+            "horseshoe",
+            "lotka_volterra",
         ),
     )
     param_names = ("target",)

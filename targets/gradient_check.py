@@ -74,10 +74,11 @@ def _difference(target: Target, point: Vector, direction: Vector) -> tuple[float
     steps = STEPS * max(1.0, float(np.abs(point * direction).max()))
     shifts = np.concatenate([steps, -steps])[:, None] * direction
     values = target.log_densities(point + shifts).reshape(2, len(steps))
-    central = (values[0] - values[1]) / (2.0 * steps)
-    extrapolated = (16.0 * central[1:] - central[:-1]) / 15.0
-    rounding = 2.0 * EPSILON * np.abs(values).max(axis=0) / steps
-    uncertainty = np.abs(np.diff(extrapolated)) + rounding[2:]
+    with np.errstate(invalid="ignore"):  # beyond the density's domain
+        central = (values[0] - values[1]) / (2.0 * steps)
+        extrapolated = (16.0 * central[1:] - central[:-1]) / 15.0
+        rounding = 2.0 * EPSILON * np.abs(values).max(axis=0) / steps
+        uncertainty = np.abs(np.diff(extrapolated)) + rounding[2:]
     if not np.isfinite(uncertainty).any():
         return 0.0, np.inf
     best = int(np.nanargmin(np.where(np.isfinite(uncertainty), uncertainty, np.nan)))

@@ -123,12 +123,24 @@ def mixture_moments(masses: Vector, centre: Matrix, shared: Matrix, own: Matrix)
     Given node g, coordinate i is `centre[g, i] + shared[g, i] * w + own[g, i] * z_i`, w and all z_i independent
     standard normals. All arrays (nodes, k), or of one row where they are the same at all nodes; `masses` (nodes,).
     """
+    spread = shared + np.zeros_like(centre)
+    within = (spread * masses[:, None]).T @ spread + np.diag(masses @ (own**2 + np.zeros_like(centre)))
+    return conditional_moments(masses, centre, shared**2 + own**2 + np.zeros_like(centre), within)
+
+
+def conditional_moments(masses: Vector, centre: Matrix, variance: Matrix, within: Matrix) -> Moments:
+    """Exact moments of k coordinates that are Gaussian given the node of a grid.
+
+    Args:
+        masses: (nodes,) their probabilities.
+        centre: (nodes, k) means given the node.
+        variance: (nodes, k) variances given the node.
+        within: (k, k) the covariance given the node, averaged over the nodes.
+    """
     mean = masses @ centre
     away = centre - mean
-    variance = shared**2 + own**2 + np.zeros_like(centre)
-    covariance = (away * masses[:, None]).T @ away + np.diag(masses @ (own**2 + np.zeros_like(centre)))
-    spread = shared + np.zeros_like(centre)
-    covariance += (spread * masses[:, None]).T @ spread
+    between = (away * masses[:, None]).T @ away
+    covariance = 0.5 * (between + between.T + within + within.T)  # to the last bit
     third = masses @ (away**3 + 3 * away * variance)
     fourth = masses @ (away**4 + 6 * away**2 * variance + 3 * variance**2)
     return Moments.from_central(mean, covariance, third, fourth)

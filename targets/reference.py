@@ -43,7 +43,7 @@ def attach(
     modes: Modes | None = None,
     relabellings: Sequence[np.ndarray] = (),
 ) -> Target:
-    """The same target with its certified truth; without truth while there is no certificate for its data.
+    """The same target with its certified truth; tagged 'no-truth' while there is no certificate for its data.
 
     Args:
         target: without truth.
@@ -59,7 +59,9 @@ def attach(
     stem = (FOLDER if folder is None else pathlib.Path(folder)) / f"{key or target.name}-{digest(target.data)[:8]}"
     place = Place(stem, modes, tuple(np.asarray(order) for order in relabellings))
     placed = replace(target, place=place)
-    return replace(placed, truth=read(placed)) if exists(place) and not _ignored.get() else placed
+    if not exists(place) or _ignored.get():
+        return replace(placed, tags=placed.tags | {"no-truth"})
+    return replace(placed, truth=read(placed))
 
 
 @contextlib.contextmanager

@@ -29,6 +29,16 @@ TARGETS = Catalogue(
             "Neal's funnel, centred or not, in two dimensions or more",
             ("exact", "hierarchical"),
         ),
+        "rosenbrock": Entry(
+            "targets.rosenbrock:rosenbrock",
+            "Rosenbrock densities with known answers: chains of parabolas from one coordinate, or from several",
+            ("exact", "curved"),
+        ),
+        "gaussian_mixture": Entry(
+            "targets.gaussian_mixture:gaussian_mixture",
+            "a hundred Gaussians, or any number, on a grid or scattered, in any dimension",
+            ("exact", "multimodal"),
+        ),
         "student_t": Entry(
             "targets.student_t:student_t",
             "multivariate Student t with chosen degrees of freedom",
@@ -38,6 +48,51 @@ TARGETS = Catalogue(
             "targets.eight_schools:eight_schools",
             "eight schools: a hierarchical posterior, centred or not",
             ("exact", "hierarchical", "posterior", "real-data"),
+        ),
+        "radon": Entry(
+            "targets.radon:radon",
+            "radon in 919 homes of 85 counties: varying intercepts on real data, centred or not",
+            ("exact", "hierarchical", "posterior", "real-data"),
+        ),
+        "brownian_motion": Entry(
+            "targets.brownian_motion:brownian_motion",
+            "Brownian motion with unknown scales and a gap in the middle, centred or not",
+            ("exact", "hierarchical", "posterior", "synthetic"),
+        ),
+        "gaussian_process_regression": Entry(
+            "targets.gaussian_process_regression:gaussian_process_regression",
+            "length, amplitude and noise of a Gaussian process through 21 years of hare pelts",
+            ("exact", "posterior", "real-data"),
+        ),
+        "shifted_exponential": Entry(
+            "targets.shifted_exponential:shifted_exponential",
+            "least delays and a common rate from waiting times: a density that is highest where it ends",
+            ("exact", "posterior", "synthetic"),
+        ),
+        "gaussian_process_classification": Entry(
+            "targets.gaussian_process_classification:gaussian_process_classification",
+            "O-ring failures by temperature: a Gaussian process behind a logit",
+            ("hierarchical", "posterior", "real-data"),
+        ),
+        "stochastic_volatility": Entry(
+            "targets.stochastic_volatility:stochastic_volatility",
+            "stochastic volatility of simulated returns, of any number",
+            ("hierarchical", "posterior", "synthetic"),
+        ),
+        "item_response": Entry(
+            "targets.item_response:item_response",
+            "abilities of 400 students and difficulties of 100 questions: 501 dimensions",
+            ("posterior", "synthetic"),
+        ),
+        "horseshoe": Entry(
+            "targets.horseshoe:horseshoe",
+            "sparse logistic regression under the regularised horseshoe, on the breast cancer data or synthetic ones",
+            ("funnel", "hierarchical", "posterior"),
+        ),
+        "lotka_volterra": Entry(
+            "targets.lotka_volterra:lotka_volterra",
+            "hares and lynxes: an ordinary differential equation with its sensitivities",
+            ("posterior", "real-data"),
         ),
         "gmm_posterior": Entry(
             "targets.gmm_posterior:gmm_posterior",

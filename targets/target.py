@@ -13,6 +13,7 @@ from targets.quantity import Quantity
 from targets.truth import Place, Truth
 
 DENSITY_ALONE = "density alone"  # the tag of a target without gradient
+HARD_BOUNDARY = "hard-boundary"  # the tag of a density that does not vanish where it ends: Stein's identities fail
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def agree(what: str, one: np.ndarray, other: np.ndarray) -> Finding:
     finite = np.isfinite(one) & np.isfinite(other)
     if (np.isfinite(one) != np.isfinite(other)).any():
         return Finding(False, what, "one is finite where the other is not")
-    gap = np.abs(one - other)[finite] / np.maximum(1.0, np.abs(other)[finite])
+    gap = np.abs(one[finite] - other[finite]) / np.maximum(1.0, np.abs(other[finite]))
     worst = float(gap.max(initial=0.0))
     return Finding(worst <= AGREEMENT, what, f"largest relative difference {worst:.1e}")
 
