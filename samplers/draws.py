@@ -133,8 +133,15 @@ class Draws:
 
     @cached_property
     def mcse_sd(self) -> Vector:
-        """(dim,) Monte Carlo standard error of the standard deviations, NaN below four draws a chain."""
-        return _statistic(self.values, "mcse", "sd")
+        """(dim,) Monte Carlo standard error of the standard deviations, NaN below four draws a chain.
+
+        That of the mean square about the mean, over twice the sd: squares have an effective sample size of their own,
+        which is smaller than that of the draws where trajectories leave each other antithetic.
+        """
+        sd = np.sqrt(self.values.var(axis=(0, 1)))
+        squares = (self.values - self.values.mean(axis=(0, 1))) ** 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(_statistic(squares, "mcse", "mean") / (2.0 * sd))
 
     @cached_property
     def named_values(self) -> Values:

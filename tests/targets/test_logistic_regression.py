@@ -152,7 +152,7 @@ def test_synthetic_truth_of_many_rows_is_unknown():
 def test_synthetic_labels_follow_the_model():
     # the posterior mean is near the coefficients that made the data: the largest |z| of 10 is below 4.5
     target = targets.load("logistic_regression", dataset="synthetic", n=2000, seed=3)
-    truth = 2 * np.random.default_rng(3).standard_normal(10) / np.sqrt(10)
+    truth = 2 * np.random.Generator(np.random.PCG64(3)).standard_normal(10) / np.sqrt(10)
     assert np.abs((target.truth.moments.mean - truth) / target.truth.moments.sd).max() < 4.5
 
 
