@@ -17,7 +17,7 @@ ALWAYS = ("mean_error", "covariance_error", "sliced_wasserstein", "coverage_90",
 
 
 def flattery(target: Target) -> float:
-    """Nats by which the moments of a long run suit its own draws better than others: half the moments over the draws."""
+    """Nats by which moments of a long run suit its own draws better than others: half the moments over the draws."""
     assert target.truth is not None
     effective = target.truth.certificate.details.get("ess_square_min", math.inf)
     assert isinstance(effective, float)
