@@ -17,6 +17,14 @@ from variational.gaussian import Gaussian
 ALWAYS = ("mean_error", "covariance_error", "sliced_wasserstein", "coverage_90", "sd_ratio_worst")
 
 
+def flattery(target: Target) -> float:
+    """Nats by which moments of a long run suit its own draws better than others: half the moments over the draws."""
+    assert target.truth is not None
+    effective = target.truth.certificate.details.get("ess_square_min", math.inf)
+    assert isinstance(effective, float)
+    return target.dim * (target.dim + 3) / (4 * effective)
+
+
 def known(name: str) -> Target:
     target = load(name)
     if target.truth is None:
@@ -70,7 +78,8 @@ def test_a_gaussian_with_the_true_moments_and_a_poorer_one(name: str) -> None:
             continue
         noise = 3 * seen["elbo_sampling_floor"] + 3 * target.truth.log_normaliser_error + 1e-9
         assert seen["elbo"] <= target.truth.log_normaliser + noise
-        assert seen["eubo"] >= target.truth.log_normaliser - 3 * seen["eubo_reference_floor"] - 1e-9
+        slack = 3 * seen["eubo_reference_floor"] + flattery(target) + 1e-9
+        assert seen["eubo"] >= target.truth.log_normaliser - slack
         assert seen["kl_reverse"] == pytest.approx(max(0.0, target.truth.log_normaliser - seen["elbo"]))
 
 
