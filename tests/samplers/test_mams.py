@@ -21,6 +21,7 @@ from samplers import isokinetic, mams
 from samplers.chain import chain_at, no_stats, tallies
 from samplers.pointer import pointer
 from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
+from samplers.transition import Segment
 from targets.kernel import FASTMATH, aligned, zeros
 from targets.plain import from_python
 from targets.protocols import Phase, Status
@@ -169,8 +170,8 @@ def test_adaptation_that_never_stops_is_seen(monkeypatch: pytest.MonkeyPatch) ->
     target = targets.load("correlated_gaussian", dim=5)
     right = mams.MAMS.advance
 
-    def wrong(self: mams.MAMS, *arguments: Any) -> None:
-        right(self, *arguments[:-1], True)
+    def wrong(self: mams.MAMS, segment: Segment) -> None:
+        right(self, segment._replace(adapting=True))
 
     monkeypatch.setattr(mams.MAMS, "advance", wrong)
     run = samplers.method("mams", num_warmup=60).start(target, 1)
