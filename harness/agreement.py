@@ -13,7 +13,7 @@ from reports.section import Cell, Section
 from samplers import sample
 from samplers.draws import Draws
 from targets.kernel import Vector
-from targets.long_run import moments_with_errors
+from targets.long_run import NONE, estimates
 from targets.options import UsageError
 from targets.target import Target
 from targets.truth import Moments
@@ -81,9 +81,7 @@ def compare(target: Target, draws: Draws) -> Agreement:
         raise UsageError(f"nothing is known of {target.label}, so nothing can agree with it")
     reference: Moments = target.truth.moments if target.truth.named is None else target.truth.named
     names = target.coordinates if target.named is None else target.named.names
-    # The error of an sd follows from the effective sample size of squares about the mean, a quarter of that of the
-    # values where chains are antithetic, as those of NUTS often are; arviz-stats 0.8 takes the latter.
-    seen = moments_with_errors(draws.named_values, [np.arange(len(names))])[0]
+    seen = estimates(draws.named_values, probabilities=NONE).moments
     return Agreement(
         target.label,
         names,

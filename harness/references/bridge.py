@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from harness.references.estimates import Relabellings, ess
 from samplers.chain import Values
 from targets.kernel import Matrix, Vector
+from targets.long_run import Relabellings, ess
 
 MOST = 80_000  # draws of the posterior, and as many of the proposal
 ROUNDS = 1000

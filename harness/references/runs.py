@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from harness import registry
-from harness.references.estimates import Estimates, Relabellings, ess, estimates, r_hat
 from harness.references.plan import LARGEST_R_HAT, LEAST_ESS, Plan
 from harness.references.whitened import NAME as WHITENED
 from harness.references.whitened import Whitened
@@ -16,6 +15,7 @@ from harness.spec import Spec, parse
 from samplers.chain import Values
 from samplers.draws import Draws, suspects
 from samplers.registry import names
+from targets.long_run import Estimates, Relabellings, ess, estimates, r_hat
 from targets.options import UsageError, require
 from targets.protocols import Phase, Status
 from targets.target import Target

@@ -8,10 +8,10 @@ import numpy as np
 from harness.references import agreement
 from harness.references.agreement import Number
 from harness.references.bridge import bridge
-from harness.references.estimates import Estimates, Relabellings, estimates, mean_and_error
 from harness.references.runs import LongRun
 from samplers.chain import Values
 from targets.kernel import Vector
+from targets.long_run import Estimates, Relabellings, estimates, mean_and_error
 from targets.target import Target
 from targets.truth import Moments, Quantiles, Truth
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from targets.kernel import Density, Kernel, Matrix, Vector, data_matrix
-from targets.long_run import moments_with_errors
+from targets.long_run import NONE, estimates
 from targets.options import UsageError, require
 from targets.posteriordb.folder import Record, Values, by_name, by_parameter, read
 from targets.target import Named, Target
-from targets.truth import Certificate, Moments, Truth
+from targets.truth import Certificate, Truth
 
 ROUND_TRIP = 1e-6  # how far a reference draw may be from itself after both maps, in standard deviations
 MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError, np.linalg.LinAlgError)
@@ -52,7 +52,7 @@ def posterior(
     record = read(name)
     matrix = _fitting(name, "data", lambda: data_matrix(data(record.data)))
     draws = _unconstrained(record, len(coordinates), named, unconstrain)
-    moments, worst = _moments(draws)
+    long_run = estimates(draws, probabilities=NONE)
     chains, n, dim = draws.shape
 
     def values(x: Matrix) -> Matrix:
@@ -65,14 +65,20 @@ def posterior(
         log_density=density,
         data=matrix,
         truth=Truth(
-            moments=moments,
+            moments=long_run.moments,
             certificate=Certificate(
                 "long run",
                 f"reference draws {record.reference['reference']} of posteriordb",
-                {"chains": chains, "draws": chains * n, **worst, **record.reference},
+                {
+                    "chains": chains,
+                    "draws": chains * n,
+                    "ess_min": min(long_run.ess, long_run.ess_square),
+                    "r_hat_max": long_run.r_hat,
+                    **record.reference,
+                },
             ),
             reference_draws=draws.reshape(-1, dim),
-            named=_moments(record.draws)[0],
+            named=estimates(record.draws, probabilities=NONE).moments,
         ),
         coordinates=tuple(coordinates),
         named=Named(record.parameters, values),
@@ -108,7 +114,3 @@ def _unconstrained(record: Record, dim: int, named: Any, unconstrain: Any) -> np
     wrong = ", ".join(np.array(record.parameters)[lost])
     require(not lost.any(), f"{record.name}: named= and unconstrain= are not inverse to each other in {wrong}")
     return np.ascontiguousarray(x, dtype=np.float64).reshape(chains, n, dim)
-
-
-def _moments(draws: np.ndarray) -> tuple[Moments, dict[str, float]]:
-    return moments_with_errors(draws, [np.arange(draws.shape[2])])

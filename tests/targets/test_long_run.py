@@ -7,9 +7,9 @@ import pytest
 
 import targets
 from harness.references.bridge import bridge, one_labelling
-from harness.references.estimates import estimates
 from harness.references.runs import Kept
 from harness.references.whitened import Whitened
+from targets.long_run import estimates
 
 CHAINS = 8
 
