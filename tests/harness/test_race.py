@@ -56,7 +56,8 @@ def test_a_target_of_ones_own_needs_no_registry() -> None:
 def test_every_spec_of_a_preset_is_accepted(name: str) -> None:
     preset = presets.choose(name)
     specs = registry.select_targets(list(preset.targets)), registry.select_methods(list(preset.methods))
-    assert [registry.target(spec).label for spec in specs[0]] == list(preset.targets)
+    named = [spec for spec in preset.targets if not spec.startswith("tag:")]
+    assert [registry.target(spec).label for spec in specs[0]][: len(named)] == named
     labels = [registry.label(registry.method(spec)) for spec in specs[1]]
     assert len(labels) == len(set(labels))
     assert [spec for spec in preset.methods if not spec.startswith("tag:") and spec not in labels] == []
