@@ -84,7 +84,7 @@ def gmm_full(components: int, n: int, separation: float, seed: int) -> Target:
     target = without_truth(components, n, separation, seed)
     if components > MOST_RELABELLED:
         return target
-    return reference.attach(target, "gmm_full", modes=modes(components), relabellings=relabellings(components))
+    return reference.attach(target, "gmm_full", modes=modes(components))
 
 
 def centres(components: int, separation: float) -> Matrix:

@@ -41,27 +41,37 @@ def attach(
     *,
     folder: str | os.PathLike[str] | None = None,
     modes: Modes | None = None,
-    relabellings: Sequence[np.ndarray] = (),
 ) -> Target:
     """The same target with its certified truth; tagged 'no-truth' while there is no certificate for its data.
 
     Args:
-        target: without truth.
+        target: without truth. Where it claims `relabellings`, the certificate is averaged over all that follow from them.
         key: what the files are called, by default the target's name. Targets that share their data and differ in
             their density need different keys.
         folder: where the files are, by default with the project's own; a plug-in gives `pathlib.Path(__file__).parent`.
         modes: see `Truth`.
-        relabellings: orders of the coordinates that leave the density unchanged; the certificate is averaged over them.
 
     Raises:
         ValueError: the files are not a certificate about these data.
     """
     stem = (FOLDER if folder is None else pathlib.Path(folder)) / f"{key or target.name}-{digest(target.data)[:8]}"
-    place = Place(stem, modes, tuple(np.asarray(order) for order in relabellings))
+    place = Place(stem, modes, tuple(_all_from(target.relabellings)))
     placed = replace(target, place=place)
     if not exists(place) or _ignored.get():
         return replace(placed, tags=placed.tags | {"no-truth"})
     return replace(placed, truth=read(placed))
+
+
+def _all_from(some: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+    """All orders that repeating some of them gives, the identity first; none from none."""
+    found = {tuple(range(len(order))): None for order in some[:1]}
+    for order in (fresh := list(found)):
+        for generator in some:
+            product = tuple(order[i] for i in generator)
+            if product not in found:
+                found[product] = None
+                fresh.append(product)
+    return [np.array(order) for order in found]
 
 
 @contextlib.contextmanager

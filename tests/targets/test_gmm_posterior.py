@@ -6,6 +6,7 @@ from scipy import stats
 from scipy.special import gammaln, logsumexp
 
 import targets
+from targets import reference
 from targets.gmm_full import modes, relabellings, without_truth
 from targets.importance import student
 from targets.kernel import densities
@@ -72,6 +73,14 @@ def test_relabelling_changes_nothing_but_the_mode(components):
     found = modes(components).assign(np.array([x[order] for order in orders]))
     assert sorted(found) == list(range(len(orders)))
     np.testing.assert_allclose(modes(components).masses, 1 / len(orders))
+
+
+@pytest.mark.parametrize("components", [2, 3, 4])
+def test_a_certificate_is_averaged_over_all_relabellings_that_follow_from_exchanges(components):
+    place = reference.attach(without_truth(components, 50, 3.0, 1)).place
+    found = [tuple(order) for order in place.relabellings]
+    assert len(found) == len(set(found))
+    assert set(found) == {tuple(order) for order in relabellings(components)}
 
 
 @pytest.mark.parametrize(
