@@ -45,7 +45,7 @@ def attach(
     """The same target with its certified truth; tagged 'no-truth' while there is no certificate for its data.
 
     Args:
-        target: without truth. Where it claims `relabellings`, the certificate is averaged over all that follow from them.
+        target: without truth. Where it has `relabellings`, the certificate is averaged over all that follow from them.
         key: what the files are called, by default the target's name. Targets that share their data and differ in
             their density need different keys.
         folder: where the files are, by default with the project's own; a plug-in gives `pathlib.Path(__file__).parent`.
