@@ -23,7 +23,7 @@ from targets.truth import Truth
 
 CHAINS = 32
 NANOSECONDS = 3e8  # nominal, that each sampler may spend
-FEWEST, MOST = 60_000, 1_000_000  # evaluations
+FEWEST, MOST = 60_000, 400_000  # evaluations
 LEAST = 50  # draws a chain
 MIXED = 1.02  # R-hat of chains that start apart, above which nothing is said
 PROBABILITIES = np.array([0.25, 0.5, 0.75])

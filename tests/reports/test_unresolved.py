@@ -38,9 +38,9 @@ def answer(error: float, noise: float) -> Answer:
 
 def test_the_report_says_it_in_the_table_and_in_the_sentence() -> None:
     coarse = answer(0.03, 0.02)
-    for text in (rows._row(coarse)["floor"], rows._sentence(coarse)):
+    for text in (rows.row(coarse)["floor"], rows._sentence(coarse)):
         assert "0.030 (unresolved: the reference is known to 0.020)" in text
-    lost = rows._row(answer(0.001, 0.02))["floor"]
+    lost = rows.row(answer(0.001, 0.02))["floor"]
     assert lost == "below 0.020 (unresolved: the reference is known to 0.020)"
     for fine in (answer(0.03, 0.004), answer(0.3, 0.02), replace(coarse, noise=0.0)):
-        assert "unresolved" not in rows._row(fine)["floor"] + rows._sentence(fine)
+        assert "unresolved" not in rows.row(fine)["floor"] + rows._sentence(fine)
