@@ -19,8 +19,7 @@ from samplers.tempering import scratch_for
 from targets.kernel import Matrix, Vector, aligned, zeros
 from targets.target import Target
 
-BLOCKS = 10  # in each the step size stays; after it, log step += GAIN (acceptance - target)
-GAIN = 0.5
+BLOCKS = 10  # of a sweep: in each the step size stays, and follows its acceptance after it
 FIRST_STEP = 1.3  # x dim^(-1/4): accepts about 0.8 on a Gaussian of the metric's shape (Beskos et al. 2013)
 SMALLEST_STEP = 1e-10
 MOST_TEMPERATURES = 2000  # a Gaussian takes some 20 in a hundred dimensions; a density without an integral has no end
@@ -77,7 +76,8 @@ class Population:
         self.reason = ""
         self.evaluations = self.proposals = 0
         self.acceptance = 0.0
-        self.log_step = math.log(FIRST_STEP * target.dim**-0.25)
+        self.log_step = aligned([math.log(FIRST_STEP * target.dim**-0.25)])
+        self.block_ends = np.array(sorted({round(n * (k + 1) / BLOCKS) for k in range(BLOCKS)} - {0}), dtype=np.int64)
         self.eves = np.arange(n)
         self.acceptances = zeros(n)
         self.variance = self.remembered = 0.0
@@ -158,40 +158,30 @@ class Population:
 
     def _begin_sweep(self) -> None:
         self.next = 0
-        self.sweep_acceptance = 0.0
 
     def _move(self, evaluations: float) -> None:
-        n, step = len(self), math.exp(self.log_step)
-        ends = self._block_ends()
-        end = next(e for e in ends if e > self.next)
-        most = self.settings.max_leapfrogs
-        cost = min(max(self.path / step * mean_slowdown(STEP_JITTER), 1.0), float(most))
-        last = min(end, self.next + max(1, int(evaluations / cost)))
+        n, most = len(self), self.settings.max_leapfrogs
+        cost = min(max(self.path / math.exp(self.log_step[0]) * mean_slowdown(STEP_JITTER), 1.0), float(most))
+        last = min(n, self.next + max(1, int(evaluations / cost)))
         self.evaluations += smc_loop.move(
             *(pointer(self.target.log_density_and_gradient), self.target.data, self.rng),
-            *(self.particles, self.next, last, self.beta, self.reference, self.scale, step, self.path, most),
-            *(self.acceptances, scratch_for(self.target.dim)),
+            *(self.particles, self.next, last, self.beta, self.reference, self.scale, self.log_step, self.path, most),
+            *(self.acceptances, self.block_ends, self.settings.target_accept, scratch_for(self.target.dim)),
         )
         self.next = last
-        if last == end:
-            begin = max((e for e in ends if e < end), default=0)
-            accepted = float(np.sum(self.acceptances[begin:end]))
-            self.proposals += end - begin
-            self.acceptance += accepted
-            self.log_step += GAIN * (accepted / (end - begin) - self.settings.target_accept)
-            self.sweep_acceptance += accepted / n
-            if not math.exp(self.log_step) > SMALLEST_STEP:
-                self.reason = f"the step size fell to {math.exp(self.log_step):.1e} at beta = {self.beta:.3g}"
-            elif last == n:
-                self._end_sweep()
+        if last < n:
+            return
+        step = math.exp(self.log_step[0])
+        if step > SMALLEST_STEP:
+            self._end_sweep(float(np.mean(self.acceptances)))
+        else:
+            self.reason = f"the step size fell to {step:.1e} at beta = {self.beta:.3g}"
 
-    def _block_ends(self) -> list[int]:
-        n = len(self)
-        return sorted({round(n * (k + 1) / BLOCKS) for k in range(BLOCKS)} - {0})
-
-    def _end_sweep(self) -> None:
+    def _end_sweep(self, acceptance: float) -> None:
         """Move again while some coordinate, or the log density, still forgets where it was; see `REMEMBERED`."""
-        if self.sweep_acceptance < STUCK:
+        self.proposals += len(self)
+        self.acceptance += acceptance * len(self)
+        if acceptance < STUCK:
             self._begin_sweep()
             return
         self.sweeps += 1

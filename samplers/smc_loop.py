@@ -4,6 +4,7 @@ As in `leapfrog`, positions are x = A z with A the scale, momenta r ~ N(0, I) be
 neighbouring steps are taken as one.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from samplers.scale import SCALE, move_along, pull_back
 from samplers.tempering import SCRATCH, tempered
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, helper, loop
 
+GAIN = 0.5
 PATH_JITTER = 0.5  # the length of a trajectory is the given one x U(1 - PATH_JITTER, 1 + PATH_JITTER)
 
 
@@ -73,25 +75,44 @@ def kick(beta, reference, scale, scratch, step):  # type: ignore[no-untyped-def]
 
 @loop(
     int64(
-        *(KERNEL, DATA, RNG, PARTICLES, int64, int64, float64, MIXTURE, SCALE, float64, float64, int64),
-        *(VECTOR, SCRATCH),
+        *(KERNEL, DATA, RNG, PARTICLES, int64, int64, float64, MIXTURE, SCALE, VECTOR, float64, int64),
+        *(VECTOR, int64[::1], float64, SCRATCH),
     )
 )
 def move(  # type: ignore[no-untyped-def]
-    kernel, data, rng, particles, first, last, beta, reference, scale, widest, path, most, acceptances, scratch
+    kernel,
+    data,
+    rng,
+    particles,
+    first,
+    last,
+    beta,
+    reference,
+    scale,
+    log_step,
+    path,
+    most,
+    acceptances,
+    ends,
+    target,
+    scratch,
 ):
     """Move particles `first` to `last` by one trajectory each; returns evaluations.
 
-    The probability of acceptance of each goes to `acceptances` (n,), and is not summed here: sums would depend, by
-    rounding, on how many particles a call takes.
-    The step of a trajectory is `widest` x U(1 - STEP_JITTER, 1): where that is too wide for a narrow mode, the smaller
-    ones still move what is there. A trajectory stops where the density is not finite and is rejected; the way back
-    would meet the same point.
+    The probability of acceptance of each goes to `acceptances` (n,). Where one of the blocks of particles that `ends`
+    closes is done, `log_step` (1,) goes up by `GAIN` (mean acceptance of the block - `target`). So nothing depends on
+    how many particles a call takes.
+    The step of a trajectory is exp(log_step) x U(1 - STEP_JITTER, 1): where that is too wide for a narrow mode, the
+    smaller ones still move what is there. A trajectory stops where the density is not finite and is rejected; the way
+    back would meet the same point.
     """
     position, gradient, momentum = scratch.position, scratch.gradient, scratch.momentum
     points, gradients, densities, references = particles
     dim = points.shape[1]
-    evaluations = 0
+    evaluations, block = 0, 0
+    while block < ends.shape[0] and ends[block] <= first:
+        block += 1
+    widest = math.exp(log_step[0])
     for n in range(first, last):
         step = widest * (1.0 - STEP_JITTER * rng.random())
         steps = steps_of(path * (1.0 + PATH_JITTER * (2.0 * rng.random() - 1.0)), step, most)
@@ -125,4 +146,12 @@ def move(  # type: ignore[no-untyped-def]
             for i in range(dim):
                 points[n, i] = position[i]
                 gradients[n, i] = gradient[i]
+        if block < ends.shape[0] and n + 1 == ends[block]:
+            begin = ends[block - 1] if block > 0 else 0
+            accepted = 0.0
+            for k in range(begin, n + 1):
+                accepted += acceptances[k]
+            log_step[0] += GAIN * (accepted / (n + 1 - begin) - target)
+            widest = math.exp(log_step[0])
+            block += 1
     return evaluations

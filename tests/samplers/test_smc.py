@@ -63,6 +63,9 @@ def gaussian() -> targets.Target:
 # --- moves
 
 
+NO_BLOCKS = np.empty(0, dtype=np.int64)  # the step size stays
+
+
 def scale_of(dense: bool) -> Scale:
     return dense_scale(np.eye(3) * 0.9 - np.eye(3, k=-1) * 0.3) if dense else diagonal_scale(np.full(3, 0.9))
 
@@ -83,7 +86,7 @@ def moved(
     for _ in range(3):
         loop(
             *(pointer(target.log_density_and_gradient), target.data, rng, particles, 0, DRAWS, beta, REFERENCE),
-            *(scale_of(dense), step, 2.0, 50, accepted, scratch_for(3)),
+            *(scale_of(dense), aligned([math.log(step)]), 2.0, 50, accepted, NO_BLOCKS, 0.0, scratch_for(3)),
         )
         acceptance += float(accepted.mean()) / 3
     assert np.array_equal(particles.densities, target.evaluate(points)[0])
