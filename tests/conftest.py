@@ -5,7 +5,9 @@ by running them on other streams: the number is mixed into every seed but those 
 """
 
 import os
+import signal
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ STREAM = int(os.environ.get("CROSSOVER_TEST_STREAM", "0"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if threading.current_thread() is threading.main_thread():
+        # a shell that starts the tests in the background has them, and all that they start, ignore interrupts
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if STREAM:
         plain_sequence, plain_generator = np.random.SeedSequence, np.random.default_rng
 

@@ -258,7 +258,6 @@ target, options = slow, dict(dim=1)
 """
 INTERRUPTED = """
 import os, signal, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # where a shell has started this in the background
 def interrupt():
     time.sleep(1.5)
     global at
