@@ -16,7 +16,7 @@ from harness.metrics.standard import Standard
 from harness.metrics.stein import Stein
 from harness.metrics.views import View
 from targets.kernel import Matrix
-from targets.target import Target
+from targets.target import HARD_BOUNDARY, Target
 from targets.truth import Truth
 from variational.evaluation import log_densities
 
@@ -135,8 +135,10 @@ class Reference:
 
     @cached_property
     def stein(self) -> Stein | None:
-        """For `stein_discrepancy_squared`; None where the target has no gradient."""
-        return Stein.of(self.target, self.standard, self.draws) if self.target.differentiable else None
+        """For `stein_discrepancy_squared`; None where the target has no gradient, or does not vanish where it ends."""
+        if not self.target.differentiable or HARD_BOUNDARY in self.target.tags:
+            return None
+        return Stein.of(self.target, self.standard, self.draws)
 
     def expected_covariance_error(self, n: float) -> float:
         """The mean of `covariance_error` over sets of n independent draws."""

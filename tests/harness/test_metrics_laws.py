@@ -36,6 +36,7 @@ def known(name: str) -> Target:
 def test_the_truth_s_own_draws_are_near_their_floors(name: str) -> None:
     """2,000 draws, others than those of the reference where there is an exact sampler.
 
+    Certified draws are the reference's own, and no second sample to be told from it: they have the other metrics alone.
     Errors are below twice the 95 % quantile, squared errors below four times: of a correct floor beyond the 99.9 % one.
     """
     target = known(name)
@@ -45,6 +46,8 @@ def test_the_truth_s_own_draws_are_near_their_floors(name: str) -> None:
     seen = metrics.evaluate(Draws(draws[None]), target, metrics.Reference.of(target), 0)
     for metric in METRICS.values():
         value, floor = seen[metric.name], seen[metric.sampling_floor]
+        if metric.final and target.truth.sample is None:
+            continue
         if math.isnan(value) or metric.perfect is None:
             assert metric.name not in ALWAYS
             continue
