@@ -4,6 +4,7 @@ Where there are exact draws, chains start from them and whatever happens by the 
 it is; where only moments are known, chains have to find them, and what does not mix says nothing.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from targets.truth import Truth
 CHAINS = 32
 NANOSECONDS = 3e8  # nominal, that each sampler may spend
 FEWEST, MOST = 60_000, 400_000  # evaluations
+SECONDS, PIECES = 5.0, 20  # that warm-up may take, and sampling, on targets that are slower than they look
+FEWEST_DRAWS = 10  # a chain
 LEAST = 50  # draws a chain
 MIXED = 1.02  # R-hat of chains that start apart, above which nothing is said
 PROBABILITIES = np.array([0.25, 0.5, 0.75])
@@ -77,11 +80,16 @@ def _sample(target: Target, name: str, options: dict[str, int], seed: int, exact
     begun = started_exactly(target) if exact else target
     sampler.compile(begun)
     run = sampler.start(begun, seed)
+    piece, deadline = budget // PIECES, time.monotonic() + SECONDS
     while run.status is Status.RUNNING and run.phase is Phase.WARMUP and run.work.total < LONGEST:
-        run.advance(budget)
-    end = run.work.total + budget
+        if time.monotonic() > deadline:
+            return f"is still warming up after {SECONDS:g} s"
+        run.advance(piece)
+    end, deadline = run.work.total + budget, time.monotonic() + SECONDS
     while run.status is Status.RUNNING and (run.work.total < end or run.done < LEAST) and run.work.total < 8 * end:
-        run.advance(budget)
+        if time.monotonic() > deadline and run.done >= FEWEST_DRAWS:
+            break
+        run.advance(piece)
     found = run.approximation()
     if run.status is Status.FAILED or run.phase is Phase.WARMUP or found is None:
         return f"has no draws: {run.reason or run.status}"
