@@ -24,7 +24,7 @@ SPECIES = ("hare", "lynx")
 LENGTH, NOISE = 1.0, -1.0  # prior means of the logs; that of the amplitude is 0
 PRIOR_PRECISION = 4.0  # of each of the three
 STEPS = np.array([0.1, 0.16, 0.13])  # of the grid: log length, log noise less log amplitude, log amplitude
-LEAST_PIVOT = 1e-6  # of a correlation's factor: below it rounding decides, and the density is called zero
+LEAST_PIVOT = 1e-5  # of a correlation's factor: below it rounding decides, and the density is called zero
 
 FARTHEST = 700.0  # half squared lengths apart, where the correlation is zero
 FAR = 7.0  # of the coarse grid, in each direction
