@@ -9,7 +9,7 @@ from targets.kernel import Matrix, Vector
 from targets.target import Target
 
 TOLERANCE = 1e-6  # what a right gradient stays below
-STEPS = 0.1 * 4.0 ** -np.arange(10)
+STEPS = 0.1 * 4.0 ** -np.arange(14)
 ALL_COORDINATES = 32  # up to this dimension every coordinate is tried at every point
 SOME = 4  # above it, so many coordinates, and as many random directions, drawn anew for every point
 UNCERTAIN = 1e7  # a difference ten times the uncertainty is forgiven: 10 / UNCERTAIN = TOLERANCE

@@ -20,6 +20,7 @@ from targets.posteriordb.folder import Values
 from targets.target import Target
 
 SHAPE, RATE = 25.0, 4.0
+STEEPEST = 1e300  # so that a correlation of zero has the slope zero
 SINGULAR = 1e-8  # a pivot below this share of the diagonal is half rounding, and the density below exp(-10^6): zero
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -78,7 +79,7 @@ def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     """Rows: the squared distances of the points, (n, n); y."""
     n = data.shape[1]
     rho, alpha, sigma = math.exp(x[0]), math.exp(x[1]), math.exp(x[2])
-    variance, scale = alpha * alpha, 0.5 / (rho * rho)
+    variance, scale = alpha * alpha, min(0.5 / (rho * rho), STEEPEST)
     found, factor, inverse, white = np.empty((n, n)), np.empty((n, n)), np.zeros((n, n)), np.empty(n)
     correlations(data, scale, found)
     half = factorise(found, variance, sigma, factor)
@@ -126,7 +127,7 @@ def log_posterior_alone(x, data):  # type: ignore[no-untyped-def]
     rho, alpha, sigma = math.exp(x[0]), math.exp(x[1]), math.exp(x[2])
     variance = alpha * alpha
     found, factor, white = np.empty((n, n)), np.empty((n, n)), np.empty(n)
-    correlations(data, 0.5 / (rho * rho), found)
+    correlations(data, min(0.5 / (rho * rho), STEEPEST), found)
     half = factorise(found, variance, sigma, factor)
     if math.isnan(half):
         return math.nan
