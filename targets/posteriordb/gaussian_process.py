@@ -113,7 +113,7 @@ def log_posterior(x, gradient, data):  # type: ignore[no-untyped-def]
             else:
                 by_alpha += 2.0 * weight
                 by_rho += 2.0 * weight * data[i, j]
-    gradient[0] = variance * scale * by_rho + SHAPE - RATE * rho
+    gradient[0] = variance * (scale * by_rho) + SHAPE - RATE * rho
     gradient[1] = variance * by_alpha + 1.0 - 0.25 * variance
     gradient[2] = 0.5 * sigma * by_sigma + 1.0 - sigma * sigma
     prior = SHAPE * x[0] - RATE * rho + x[1] + x[2] - 0.125 * variance - 0.5 * sigma * sigma
