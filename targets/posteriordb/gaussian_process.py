@@ -20,7 +20,7 @@ from targets.posteriordb.folder import Values
 from targets.target import Target
 
 SHAPE, RATE = 25.0, 4.0
-STEEPEST = 1e300  # so that a correlation of zero has the slope zero
+STEEPEST = 1e150  # so that slopes do not overflow where a correlation is next to zero
 SINGULAR = 1e-8  # a pivot below this share of the diagonal is half rounding, and the density below exp(-10^6): zero
 
 _LOG_2PI = math.log(2.0 * math.pi)
