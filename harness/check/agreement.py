@@ -25,7 +25,7 @@ from targets.truth import Truth
 CHAINS = 32
 NANOSECONDS = 3e8  # nominal, that each sampler may spend
 FEWEST, MOST = 60_000, 400_000  # evaluations
-SECONDS, PIECES = 5.0, 20  # that warm-up may take, and sampling, on targets that are slower than they look
+SECONDS, PIECES = 3.0, 20  # that warm-up may take, and sampling, on targets that are slower than they look
 FEWEST_DRAWS = 10  # a chain
 LEAST = 50  # draws a chain
 MIXED = 1.02  # R-hat of chains that start apart, above which nothing is said
