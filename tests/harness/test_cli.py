@@ -185,7 +185,7 @@ def test_a_folder_may_be_called_by_bytes_that_are_no_text(tmp_path: Path) -> Non
 
 
 def test_a_plugin_races_and_a_wrong_gradient_is_refused(crossover, plugin_file: Path, tmp_path: Path) -> None:
-    small = ["-t", "shifted_test*", "-m", "hmc", "-m", "laplace", "--seeds", "1", "--max-gradients", "3000"]
+    small = ["-t", f"shifted_{tmp_path.name}", "-m", "hmc", "-m", "laplace", "--seeds", "1", "--max-gradients", "3000"]
     code, _, err = crossover("run", tmp_path / "results", *small, "--plugin", plugin_file)
     assert code == 0, err
     cells = open_folder(tmp_path / "results").cells()
@@ -195,7 +195,7 @@ def test_a_plugin_races_and_a_wrong_gradient_is_refused(crossover, plugin_file: 
 
 def test_a_wrong_gradient_is_refused(crossover, wrong_plugin_file: Path, tmp_path: Path) -> None:
     code, _, err = crossover(
-        "run", tmp_path / "results", "-t", "shifted_test*", "-m", "hmc", "--plugin", wrong_plugin_file
+        "run", tmp_path / "results", "-t", f"shifted_{tmp_path.name}", "-m", "hmc", "--plugin", wrong_plugin_file
     )
     assert code == 2
     assert "gradient" in err and len(err.strip().splitlines()) == 1

@@ -42,6 +42,13 @@ def source() -> str:
     return str(body)
 
 
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plug-ins of a test are not loaded by processes that later tests start: there nothing is taken out."""
+    monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
+    monkeypatch.setattr(plugins, "_digests", dict(plugins._digests))
+
+
 @pytest.fixture
 def taken_out(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The registry without `sblrc-blr`, and afterwards without the plug-in."""
