@@ -28,12 +28,6 @@ PREDICTED = 100  # observations at which the predictive density is asked for, at
 MOST_RELABELLED = 5  # components whose relabellings are few enough to be averaged over
 
 
-def relabellings(components: int) -> list[np.ndarray]:
-    """All K! orders of the coordinates that leave the density unchanged, (5 K,) each; the identity comes first."""
-    blocks = np.arange(SIZE * components).reshape(components, SIZE)
-    return [blocks[list(order)].ravel() for order in itertools.permutations(range(components))]
-
-
 def without_truth(components: int, n: int, separation: float, seed: int) -> Target:
     """The posterior given n observations about the corners of a regular polygon whose side is `separation`."""
     require(2 <= components <= MOST, f"gmm_posterior: components={components} is not accepted; it takes 2 to {MOST}")

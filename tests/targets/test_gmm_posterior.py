@@ -1,5 +1,7 @@
 """Posteriors of mixtures: kernels against SciPy, label symmetry to rounding, truth against other ways to it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,9 +9,16 @@ from scipy.special import gammaln, logsumexp
 
 import targets
 from targets import reference
-from targets.gmm_full import modes, relabellings, without_truth
+from targets.gmm_full import modes, without_truth
+from targets.gmm_full_kernels import SIZE
 from targets.importance import student
 from targets.kernel import densities
+
+
+def relabellings(components: int) -> list[np.ndarray]:
+    """All K! orders of the coordinates that leave the density unchanged, (5 K,) each; the identity comes first."""
+    blocks = np.arange(SIZE * components).reshape(components, SIZE)
+    return [blocks[list(order)].ravel() for order in itertools.permutations(range(components))]
 
 
 def plain_means(target, x):
