@@ -76,7 +76,7 @@ def two_statements(
     for index, spec in enumerate(samplers):
         seeds = np.random.SeedSequence([plan.seed, index, zlib.crc32(target.label.encode())])
         seed, own = (int(word) for word in seeds.generate_state(2))
-        source = start(target, spec, seed, plan.threads, runs[0].found if runs else None)
+        source = start(target, spec, seed, plan, runs[0].found if runs else None)
         run = long_run(source, plan, relabellings, tell)
         if reason := insufficient(run, target.coordinates):
             raise Uncertified(reason)

@@ -53,7 +53,7 @@ class Source(Protocol):
 class Racing:
     """A sampler that races. `afresh` says that draws come all anew each time, as those of populations do."""
 
-    def __init__(self, target: Target, spec: str, seed: int, threads: int) -> None:
+    def __init__(self, target: Target, spec: str, seed: int, plan: Plan) -> None:
         wanted = parse(spec)
         require(wanted.name in names(), f"{spec} is not a sampler; there are {', '.join([*names(), WHITENED])}")
         options: dict[str, Any] = {"num_chains": CHAINS, **wanted.options}
@@ -67,9 +67,12 @@ class Racing:
             raise UsageError(f"{spec} cannot run on {target.label}: {unfit}")
         sampler.compile(target)
         self.label, self.divergences = spec, 0
-        self.run = sampler.start(target, seed, threads=threads)
+        self.run = sampler.start(target, seed, threads=plan.threads)
         self.afresh = not hasattr(self.run, "forget")
+        begun = time.monotonic()
         while self.run.phase is Phase.WARMUP and self.run.status is Status.RUNNING:
+            if time.monotonic() - begun > plan.max_seconds:
+                raise Uncertified(f"{spec} is still warming up after {plan.max_seconds:g} s (--max-seconds)")
             self.run.advance(1)
         self._alive()
 
@@ -148,15 +151,15 @@ class Kept:
         return self.blocks[0]
 
 
-def start(target: Target, spec: str, seed: int, threads: int, guide: Estimates | None) -> Source:
+def start(target: Target, spec: str, seed: int, plan: Plan, guide: Estimates | None) -> Source:
     """The chains of a SPEC, after warm-up; those of `WHITENED` about the moments of the run before.
 
     Raises:
         UsageError: the SPEC is not accepted, or cannot run on this target.
-        Uncertified: warm-up failed.
+        Uncertified: warm-up failed, or did not end in time.
     """
     if spec != WHITENED:
-        return Racing(target, spec, seed, threads)
+        return Racing(target, spec, seed, plan)
     if guide is None:
         raise UsageError(f"{WHITENED} cannot be the only sampler: it takes its metric from another's draws")
     rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(CHAINS)]

@@ -18,7 +18,7 @@ from harness.references import make as making
 from harness.references import verify as verifying
 from harness.references.agreement import Agreement
 from harness.references.plan import Plan, usual
-from harness.references.runs import Uncertified
+from harness.references.runs import Uncertified, start
 from targets import reference
 from targets.options import UsageError
 from targets.registry import TARGETS
@@ -68,7 +68,7 @@ def faked(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     def install(seed: int, *faults: dict[str, float]) -> None:
         each = dict(zip(("nuts", "slice"), faults or ({}, {}), strict=True))
 
-        def start(target, spec, _seed, _threads, _guide):  # type: ignore[no-untyped-def]
+        def start(target, spec, _seed, _plan, _guide):  # type: ignore[no-untyped-def]
             return Fake(spec, 2 * seed + (spec == "slice"), target.dim, **each[spec])
 
         monkeypatch.setattr(making, "start", start)
@@ -268,3 +268,8 @@ def test_what_cannot_be_certified_is_one_line(crossover, tmp_path: Path) -> None
     ):
         code, _, err = crossover("reference", *arguments)
         assert code == 2 and says in err and len(err.strip().splitlines()) == 1, (arguments, err)
+
+
+def test_a_warm_up_without_end_is_told_when_the_time_is_over() -> None:
+    with pytest.raises(Uncertified, match="hmc is still warming up after 0 s"):
+        start(targets.load("banana"), "hmc", 1, replace(PLAN, max_seconds=0.0), None)
