@@ -110,6 +110,14 @@ def density(function: Callable[..., float]) -> Any:
     return _dispatcher(function, DENSITY_SIGNATURE)
 
 
+def first_class(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorate what loops take as an argument beside kernels, under its own signature: `@first_class(signature)`.
+
+    As with kernels, its array arguments never overlap, and `compiled` loads or compiles it.
+    """
+    return lambda function: _dispatcher(function, signature)
+
+
 def _dispatcher(function: Callable[..., float], signature: Any, **options: Any) -> Any:
     dispatcher: Any = numba.njit(
         cache=True,

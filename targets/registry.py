@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from targets.catalogue import Catalogue, Entry
+from targets.discrete import DiscreteModel
 from targets.options import UsageError
 from targets.target import Target
 
@@ -202,3 +203,35 @@ def load(name: str, **options: Any) -> Target:
 def reload(name: str, options: Mapping[str, Any]) -> Target:
     """What a pickled target is made again by."""
     return load(name, **options)
+
+
+DISCRETE = Catalogue(
+    "discrete model",
+    {
+        "sigmoid_belief_net": Entry(
+            "targets.sigmoid_belief_net:sigmoid_belief_net",
+            "a sigmoid belief net of one or two layers of binary units, given a visible vector",
+            ("enumerable", "posterior", "synthetic"),
+        ),
+        "mixture_assignments": Entry(
+            "targets.mixture_assignments:mixture_assignments",
+            "assignments of data to the components of a Gaussian mixture, whose parameters are integrated out",
+            ("enumerable", "posterior", "synthetic"),
+        ),
+    },
+)
+
+
+def discrete(name: str, **options: Any) -> DiscreteModel:
+    """Make a model with discrete latent variables by name: `discrete("sigmoid_belief_net", hidden=5)`.
+
+    Raises:
+        UsageError: the name or an option is not accepted; the message says what is.
+    """
+    made = DISCRETE.prepare(name, options)
+    return replace(made.factory(**made.options), name=name, options=made.options, changed=made.changed)
+
+
+def reload_discrete(name: str, options: Mapping[str, Any]) -> DiscreteModel:
+    """What a pickled discrete model is made again by."""
+    return discrete(name, **options)

@@ -1,11 +1,15 @@
 """The list of VI methods. A new one is a file with a factory, and a line here."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from targets.catalogue import Catalogue, Entry
 from targets.options import UsageError
 from variational.method import Recipe
+
+if TYPE_CHECKING:
+    from variational.discrete.estimator import Estimator
 
 METHODS = Catalogue(
     "VI method",
@@ -60,3 +64,35 @@ def method(name: str, **options: Any) -> Recipe:
         raise UsageError(f"the factory of VI method {name!r} returned {type(recipe).__name__}, not a Recipe")
     listed = METHODS.entries[name].tags if name in METHODS.entries else ("vi",)
     return replace(recipe, name=name, options=made.options, changed=made.changed, tags=recipe.tags | set(listed))
+
+
+ESTIMATORS = Catalogue(
+    "estimator of discrete gradients",
+    {
+        "reinforce": Entry("variational.discrete.score:reinforce", "score function, nothing more", ("unbiased", "score")),
+        "reinforce_baseline": Entry("variational.discrete.score:reinforce_baseline", "score function with a running mean as baseline", ("unbiased", "score")),
+        "rloo": Entry("variational.discrete.score:rloo", "score function with leave-one-out baselines", ("unbiased", "score")),
+        "local_expectation": Entry("variational.discrete.score:local_expectation", "Rao-Blackwellised: each site's expectation exactly, given a draw of the others", ("unbiased", "score")),
+        "gumbel_softmax": Entry("variational.discrete.relaxed:gumbel_softmax", "pathwise through a relaxation (Concrete), warm or annealed", ("biased", "relaxed")),
+        "straight_through": Entry("variational.discrete.relaxed:straight_through", "a draw forwards, its mean backwards", ("biased", "relaxed")),
+        "straight_through_gumbel": Entry("variational.discrete.relaxed:straight_through_gumbel", "a draw forwards, its relaxation backwards", ("biased", "relaxed")),
+        "rebar": Entry("variational.discrete.surrogate:rebar", "score function with the relaxation as control variate", ("unbiased", "score", "relaxed")),
+        "relax": Entry("variational.discrete.surrogate:relax", "REBAR with a network, learned on the way, in its control variate", ("unbiased", "score", "relaxed")),
+    },
+)
+
+
+def estimator(name: str, **options: Any) -> "Estimator":
+    """Make an estimator of the ELBO's gradient for discrete latents by name: `estimator("rloo", samples=4)`.
+
+    Raises:
+        UsageError: the name or an option is not accepted; the message says what is.
+    """
+    made = ESTIMATORS.prepare(name, options)
+    tags = frozenset(ESTIMATORS.entries[name].tags) if name in ESTIMATORS.entries else frozenset()
+    return replace(made.factory(**made.options), name=name, options=made.options, changed=made.changed, tags=tags)
+
+
+def remake_estimator(name: str, options: Mapping[str, Any]) -> "Estimator":
+    """What a pickled estimator is made again by."""
+    return estimator(name, **options)
