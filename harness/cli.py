@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from harness.racing import Racing
+    from harness.studies import Inquiry
 
 USAGE = 2  # exit code for what the user has to change
 WRONG = 1  # exit code of `check` for what is wrong
@@ -105,21 +106,55 @@ def run(
 @folder_argument
 @race_options
 def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
-    """Run the study NAME into DIR, as `run` does, and write its tables to NAME.md and NAME.json, and report.html."""
-    with _racing(**asked) as race:
-        from harness import studies
+    """Run the study NAME into DIR, as `run` does, and write its tables to NAME.md and NAME.json, and report.html.
 
-        chosen = studies.choose(name)
+    A study that is no race takes --seeds and --max-gradients alone, and writes pictures in place of the report.
+    """
+    from harness import studies
+    from reports import study as pages
+
+    chosen = studies.choose(name)
+    if isinstance(chosen, studies.Inquiry):
+        _inquire(chosen, name, folder, **asked)
+        return
+    with _racing(**asked) as race:
         if not race.compute(folder, chosen.grid(), [], []):
             return
         measured = chosen.measure()
     import reports
-    from reports import study as pages
 
     for path in [
         *pages.write(folder, name, chosen.summary, chosen.tables, measured),
         reports.write(folder, folder / "report.html"),
     ]:
+        click.echo(os.fsencode(path.resolve()))
+
+
+def _inquire(
+    chosen: "Inquiry",
+    name: str,
+    folder: pathlib.Path,
+    seeds: int | None,
+    max_gradients: int | None,
+    max_seconds: float | None,
+    jobs: int,
+    plugin_files: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    """Answer a question that no race answers, of the options of a race those alone that it knows."""
+    from reports import study as pages
+
+    for option, given in (
+        ("--max-seconds", max_seconds is not None),
+        ("--jobs", jobs != 1),
+        ("--plugin", bool(plugin_files)),
+        ("--dry-run", dry_run),
+    ):
+        if given:
+            raise click.UsageError(f"{option} is not accepted by the study {name}; it takes --seeds and --max-gradients")
+    with _interruptible():
+        numbers = chosen.compute(seeds, max_gradients)
+    for path in pages.inquiry(folder, name, chosen.summary, numbers):
         click.echo(os.fsencode(path.resolve()))
 
 

@@ -98,9 +98,10 @@ def _presets() -> list[dict[str, Any]]:
 
 
 def _studies() -> list[dict[str, Any]]:
-    from harness.studies import STUDIES
+    from harness.studies import INQUIRIES, STUDIES
 
-    return [_race(name, study.grid()) for name, study in STUDIES.items()]
+    races = [_race(name, study.grid()) for name, study in STUDIES.items()]
+    return races + [{"name": name, "summary": inquiry.summary} for name, inquiry in INQUIRIES.items()]
 
 
 def _race(name: str, preset: Any, more: str = "") -> dict[str, Any]:

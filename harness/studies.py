@@ -1,7 +1,9 @@
-"""Studies: races that answer one question, each with the tables that it ends in."""
+"""Studies: races that answer one question, each with the tables that it ends in; and questions that no race answers."""
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness import agreement, registry
 from harness.budget import Budget
@@ -41,6 +43,30 @@ class Study:
     def measure(self) -> Section | None:
         """The table that no race makes."""
         return None if self.measured is None else self.measured(registry.select_targets(list(self.race.targets)))
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """One question that no race answers. `reports.study.PAGES` says what its numbers become.
+
+    Attributes:
+        summary: the question, in a line.
+        where: 'module:function', called with the number of seeds and the evaluations that each run may spend (None for
+            what is usual), which gives numbers ready for JSON.
+    """
+
+    summary: str
+    where: str
+
+    def compute(self, seeds: int | None, max_evaluations: int | None) -> dict[str, Any]:
+        """The numbers.
+
+        Raises:
+            UsageError: one of the two is not accepted.
+        """
+        module, function = self.where.split(":")
+        numbers: dict[str, Any] = getattr(importlib.import_module(module), function)(seeds, max_evaluations)
+        return numbers
 
 
 def _warm(take: str, fit: str, more: str = "") -> str:
@@ -170,12 +196,21 @@ STUDIES = {
 }
 
 
-def choose(name: str) -> Study:
-    """The study of that name.
+INQUIRIES = {
+    "discrete": Inquiry(
+        "bias and variance of gradients through discrete latents, fits with them, and when Gibbs overtakes",
+        "harness.discrete:compute",
+    ),
+}
+
+
+def choose(name: str) -> Study | Inquiry:
+    """The study of that name, or the question that no race answers.
 
     Raises:
         UsageError: there is none of that name.
     """
-    if name not in STUDIES:
-        raise UsageError(f"no study is called {name!r}; known: {', '.join(STUDIES)}")
-    return STUDIES[name]
+    known = {**STUDIES, **INQUIRIES}
+    if name not in known:
+        raise UsageError(f"no study is called {name!r}; known: {', '.join(known)}")
+    return known[name]

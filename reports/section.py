@@ -51,6 +51,14 @@ class Section:
         return "\n".join([*lines, "", self.note, ""])
 
 
+@dataclass(frozen=True)
+class Page:
+    """What a study that is no race ends in: sections, and pictures (SVG) by the names of their files."""
+
+    sections: list[Section]
+    pictures: dict[str, bytes]
+
+
 def _row(cells: Any) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
 

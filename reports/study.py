@@ -2,12 +2,13 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
+from reports import discrete, modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
 from reports.records import RecordsError, open_folder, write_atomically
-from reports.section import Section, keep
+from reports.section import Page, Section, keep
 
 TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "paired": paired.section,
@@ -22,6 +23,30 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "alarms-by-pair": tables_of_alarms.pairs,
     "silent": tables_of_alarms.silent,
 }
+
+PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {"discrete": discrete.page}  # of studies that are no race
+
+
+def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Mapping[str, Any]) -> list[Path]:
+    """Write NAME.md, NAME.json and the pictures of a study that is no race.
+
+    Raises:
+        RecordsError: a file cannot be written.
+    """
+    where, page = Path(folder), PAGES[name](numbers)
+    text = "\n".join([f"# {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", *(s.markdown() for s in page.sections)])
+    contents = {
+        where / f"{name}.md": text.encode(),
+        where / f"{name}.json": (json.dumps({"study": name, "summary": summary, **numbers}) + "\n").encode(),
+        **{where / f"{picture}.svg": content for picture, content in page.pictures.items()},
+    }
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        for path, content in contents.items():
+            write_atomically(path, content)
+    except OSError as error:
+        raise RecordsError(f"{where} cannot be written: {error.strerror or error}") from error
+    return list(contents)
 
 
 def write(

@@ -25,6 +25,7 @@ ESTIMATORS = (
     "straight_through_gumbel",
 )
 RATES = (0.01, 0.05, 0.2)  # of Adam, of which each estimator has its best
+PILOTS = (1001, 1002, 1003)  # seeds that it is found with
 FIRST = 100  # evaluations at the first checkpoint
 CHECKPOINTS_A_DECADE = 6
 
@@ -62,14 +63,16 @@ def fit(model: DiscreteModel, label: str, rate: float, best: float, seed: int, b
 
 
 def all_fits(model: DiscreteModel, best: float, seeds: int, budget: int) -> list[dict[str, Any]]:
-    """Every estimator with the rate that leaves the smallest median gap, and what the other rates leave."""
+    """Every estimator with the rate that left the smallest median gap on seeds of their own, and what each rate left."""
     found = []
     for label in ESTIMATORS:
-        tried = {rate: [fit(model, label, rate, best, s, budget) for s in range(1, seeds + 1)] for rate in RATES}
-        left = {rate: float(np.median([_last(run) for run in runs])) for rate, runs in tried.items()}
+        left = {}
+        for rate in RATES:
+            left[rate] = float(np.median([_last(fit(model, label, rate, best, seed, budget)) for seed in PILOTS]))
         rate = min(left, key=lambda r: left[r])
-        final = [{"rate": r, "gap": gap} for r, gap in left.items()]
-        found.append({"estimator": label, "rate": rate, "rates": final, "runs": tried[rate]})
+        runs = [fit(model, label, rate, best, seed, budget) for seed in range(1, seeds + 1)]
+        tried = [{"rate": r, "gap": gap} for r, gap in left.items()]
+        found.append({"estimator": label, "rate": rate, "rates": tried, "runs": runs})
     return found
 
 
