@@ -36,7 +36,7 @@ def page(numbers: Numbers) -> Page:
     return Page(
         [*(_gradients(model, numbers) for model in looked_at), *(_fits(model, numbers) for model in numbers["models"])],
         {
-            "discrete-gradients": picture(lambda figure: discrete_drawn.gradients(figure, looked_at), (9.6, 7.6)),
+            "discrete-gradients": picture(lambda figure: discrete_drawn.gradients(figure, looked_at), (10.4, 8.0)),
             "discrete-fits": picture(lambda figure: discrete_drawn.fits(figure, numbers["models"]), (13.0, 6.4)),
         },
     )
@@ -138,7 +138,7 @@ def _interval(found: Interval) -> str:
 
 def _overtaken(found: Crossover) -> str:
     if found.outcome is Outcome.FIRST:
-        return "ahead from its first answer"
+        return f"at once, {count(found.cost.value)}"
     if math.isinf(found.cost.value):
         return "not within the budget"
     return f"{count(found.cost.value)} [{count(found.cost.low)}, {count(found.cost.high)}]"

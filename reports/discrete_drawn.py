@@ -25,40 +25,46 @@ FITS = {
 }
 GIBBS = MCMC[0]
 SMALLEST = 1e-6  # nats, what the logarithmic axis shows of a smaller gap
-FLOOR = 0.7  # of the smallest, where what is not told from zero is drawn
 
 
 def gradients(figure: "Figure", models: Sequence[Numbers]) -> None:
-    """Bias against variance near the optimum, and both against the temperature; a column a model."""
-    grid = figure.subplots(2, max(len(models), 1), squeeze=False)
-    for column, model in enumerate(models):
-        _scatter(grid[0, column], model)
-        _temperatures(grid[1, column], model)
-    grid[1, 0].legend(loc="upper left", fontsize=8)
+    """Bias and noise of every estimator near the optimum, and both against the temperature; a column a model."""
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.15, 1), squeeze=False)[:, 0]
+    for axes, model in zip(upper.subplots(1, len(models), sharey=True, squeeze=False)[0], models, strict=True):
+        _estimators(axes, model)
+    upper.axes[0].invert_yaxis()
+    upper.legend(*upper.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8.5)
+    for axes, model in zip(lower.subplots(1, len(models), sharey=True, squeeze=False)[0], models, strict=True):
+        _temperatures(axes, model)
+    lower.axes[0].set_ylabel("length")
+    lower.legend(*lower.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8.5)
 
 
-def _scatter(axes: "Axes", model: Numbers) -> None:
+def _estimators(axes: "Axes", model: Numbers) -> None:
     rows = [row for row in model["gradients"] if row["at"] != "random"]
-    floor = FLOOR * min([row["bias"] for row in rows if row["significant"]], default=1.0)
-    for row in rows:
-        x, seen = row["work_normalised"], row["significant"]
-        y = row["bias"] if seen else floor
-        colour = MCMC[0] if row["claim"] == "biased" else VI[0]
-        axes.plot(x, y, "o" if seen else "v", color=colour, markersize=6)
-        axes.annotate(
-            row["estimator"].replace("temperature=", "").replace("samples=", ""),
-            (x, y),
-            xytext=(3, 5),
-            textcoords="offset points",
-            fontsize=7,
-            rotation=0 if seen else 55,
-            color=colour,
-        )
-        if seen:
-            axes.plot([x, x], [row["low"], row["high"]], color=colour, linewidth=1)
-    top = max(row["high"] for row in rows if row["significant"] or row is rows[0])
-    axes.set(xscale="log", yscale="log", ylim=(0.75 * floor, max(8 * top, 12 * floor)))
-    axes.set(xlabel="variance × evaluations", ylabel="bias (triangles: none found)", title=model["name"])
+    found = [(n, row) for n, row in enumerate(rows) if row["significant"]]
+    others = [(n, row) for n, row in enumerate(rows) if not row["significant"]]
+    noise = np.sqrt([row["work_normalised"] for row in rows])
+    axes.plot(noise, range(len(rows)), "|", color=VI[0], markersize=11, markeredgewidth=2.4, label="sd × √evaluations")
+    bias = [row["bias"] for _, row in found]
+    axes.errorbar(
+        bias,
+        [n for n, _ in found],
+        xerr=[
+            [row["bias"] - row["low"] for _, row in found],
+            [row["high"] - row["bias"] for _, row in found],
+        ],
+        fmt="o",
+        color=MCMC[0],
+        markersize=5,
+        label="bias",
+    )
+    least = [row["high"] for _, row in others]
+    axes.plot(least, [n for n, _ in others], "<", color=QUIET, markersize=5, label="no bias found: at most this (95 %)")
+    axes.axvline(rows[0]["gradient"], color=INK, linewidth=1, linestyle=":", label="length of the gradient")
+    axes.set(xscale="log", xlabel="length", title=f"{model['name']}, near the optimum")
+    axes.set_yticks(range(len(rows)), [row["estimator"] for row in rows], fontsize=8.5)
+    axes.grid(axis="y", color=FAINT, linewidth=0.6)
 
 
 def _temperatures(axes: "Axes", model: Numbers) -> None:
@@ -67,12 +73,13 @@ def _temperatures(axes: "Axes", model: Numbers) -> None:
         at = [row["temperature"] for row in rows]
         axes.plot(at, np.sqrt([row["variance"] for row in rows]), "--", color=colour, label=f"{name}: sd")
         if name != "rebar":
-            axes.plot(at, [row["bias"] or np.nan for row in rows], color=colour, marker="o", markersize=3, label="its bias")
+            axes.plot(at, [row["bias"] or np.nan for row in rows], color=colour, marker="o", markersize=3, label=f"{name}: bias")
             low, high = ([max(row[end], 1e-3) for row in rows] for end in ("low", "high"))
             axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.axhline(model["gradients"][-1]["gradient"], color=INK, linewidth=1, linestyle=":", label="length of the gradient")
-    axes.set(xscale="log", yscale="log", xlabel="temperature", ylabel="length", ylim=(0.01, None))
-    axes.set_title("near the optimum")
+    length = model["gradients"][-1]["gradient"]
+    axes.axhline(length, color=INK, linewidth=1, linestyle=":", label="length of the gradient")
+    axes.set(xscale="log", yscale="log", xlabel="temperature", ylim=(0.01, None))
+    axes.set_title(model["name"])
 
 
 def fits(figure: "Figure", models: Sequence[Numbers]) -> None:
