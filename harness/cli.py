@@ -151,7 +151,9 @@ def _inquire(
         ("--dry-run", dry_run),
     ):
         if given:
-            raise click.UsageError(f"{option} is not accepted by the study {name}; it takes --seeds and --max-gradients")
+            raise click.UsageError(
+                f"{option} is not accepted by the study {name}; it takes --seeds and --max-gradients"
+            )
     with _interruptible():
         numbers = chosen.compute(seeds, max_gradients)
     for path in pages.inquiry(folder, name, chosen.summary, numbers):

@@ -17,16 +17,16 @@ Numbers = Mapping[str, Any]
 NEAR = 0.01  # nats from the optimum
 
 GRADIENTS = (
-    "Bias is the length of the difference between the mean of {n:,} estimates and the gradient by enumeration, less what "
-    "noise adds to it, with its 95 % interval, and as a share of the gradient's length. The test is Hotelling's at a level "
-    "of {level:g}; where it finds none, a bias in any direction as long as said would have been found with a probability "
-    "of {power:.0%}. Variance is summed over components, and for an estimate; times its evaluations it is comparable."
+    "Bias is the length of the difference between the mean of {n:,} estimates and the gradient by enumeration, less "
+    "what noise adds to it, with its 95 % interval, and as a share of the gradient's length. The test is Hotelling's at "
+    "a level of {level:g}; where it finds none, a bias in any direction as long as said would have been found with a "
+    "probability of {power:.0%}. Variance is summed over components, and for an estimate; times its evaluations it is comparable."
 )
 FITS = (
-    "Medians over {seeds} seeds with 95 % bootstrap intervals. The gap is that of the averaged iterate to the best ELBO, "
-    "both exact. The error of marginals is the total variation, averaged over sites. Each estimator has the rate, of those "
-    "of the study, that left the smallest median gap on three other seeds. Gibbs starts at random and throws nothing away. "
-    "Overtaken: from how many evaluations on the median error of Gibbs stays at or below that of the fit."
+    "Medians over {seeds} seeds with 95 % bootstrap intervals. The gap is that of the averaged iterate to the best "
+    "ELBO, both exact. The error of marginals is the total variation, averaged over sites. Each estimator has the rate, "
+    "of those of the study, that left the smallest median gap on three other seeds. Gibbs starts at random and throws "
+    "nothing away. Overtaken: from how many evaluations on the median error of Gibbs stays at or below that of the fit."
 )
 
 
@@ -51,7 +51,7 @@ def _gradients(model: Numbers, numbers: Numbers) -> Section:
         f"{len(unbiased) - len(wrong)} of {len(unbiased)} tests of estimators that claim no bias find none.",
         f"{found} of {len(biased)} tests of the others find one.",
     ]
-    head = ("q", "estimator", "evaluations", "bias", "of the gradient", "test", "variance", "× evaluations")
+    head = ("q", "estimator", "evaluations", "bias", "of the gradient", "test", "variance", "variance by evaluations")
     note = GRADIENTS.format(n=numbers["replicates"], level=numbers["level"], power=numbers["power"])
     return Section(f"Gradients on {model['name']}", head, [_estimator(row) for row in rows], sentences, note)
 
@@ -95,7 +95,14 @@ def _fits(model: Numbers, numbers: Numbers) -> Section:
     ]
     rows = [_fit(fit, gibbs) for fit in model["fits"]]
     sampled = [Cell("Gibbs"), Cell(""), Cell(""), Cell(""), Cell(_interval(_last(gibbs))), Cell("")]
-    head = ("fit", "rate", "gap in nats", f"evaluations to {NEAR:g} nats", "error of marginals", "overtaken by Gibbs after")
+    head = (
+        "fit",
+        "rate",
+        "gap in nats",
+        f"evaluations to {NEAR:g} nats",
+        "error of marginals",
+        "overtaken by Gibbs after",
+    )
     return Section(
         f"Fits to {model['name']}", head, [*exact, *rows, sampled], _about(model), FITS.format(seeds=numbers["seeds"])
     )

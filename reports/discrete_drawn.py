@@ -45,7 +45,15 @@ def _estimators(axes: "Axes", model: Numbers) -> None:
     found = [(n, row) for n, row in enumerate(rows) if row["significant"]]
     others = [(n, row) for n, row in enumerate(rows) if not row["significant"]]
     noise = np.sqrt([row["work_normalised"] for row in rows])
-    axes.plot(noise, range(len(rows)), "|", color=VI[0], markersize=11, markeredgewidth=2.4, label="sd × √evaluations")
+    axes.plot(
+        noise,
+        range(len(rows)),
+        "|",
+        color=VI[0],
+        markersize=11,
+        markeredgewidth=2.4,
+        label="√(variance by evaluations)",
+    )
     bias = [row["bias"] for _, row in found]
     axes.errorbar(
         bias,
@@ -73,7 +81,14 @@ def _temperatures(axes: "Axes", model: Numbers) -> None:
         at = [row["temperature"] for row in rows]
         axes.plot(at, np.sqrt([row["variance"] for row in rows]), "--", color=colour, label=f"{name}: sd")
         if name != "rebar":
-            axes.plot(at, [row["bias"] or np.nan for row in rows], color=colour, marker="o", markersize=3, label=f"{name}: bias")
+            axes.plot(
+                at,
+                [row["bias"] or np.nan for row in rows],
+                color=colour,
+                marker="o",
+                markersize=3,
+                label=f"{name}: bias",
+            )
             low, high = ([max(row[end], 1e-3) for row in rows] for end in ("low", "high"))
             axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
     length = model["gradients"][-1]["gradient"]
@@ -95,9 +110,15 @@ def fits(figure: "Figure", models: Sequence[Numbers]) -> None:
                 gap.plot(cost, np.maximum(_median(fit["runs"], "gap"), SMALLEST), **style)
                 error.plot(cost, _median(fit["runs"], "marginal_error"), **style)
         error.plot(
-            _median(model["gibbs"], "cost"), _median(model["gibbs"], "marginal_error"), color=GIBBS, linewidth=2.2, label="Gibbs"
+            _median(model["gibbs"], "cost"),
+            _median(model["gibbs"], "marginal_error"),
+            color=GIBBS,
+            linewidth=2.2,
+            label="Gibbs",
         )
-        error.axhline(model["optima"][0]["marginal_error"], color=INK, linewidth=1, linestyle="--", label="mean field's floor")
+        error.axhline(
+            model["optima"][0]["marginal_error"], color=INK, linewidth=1, linestyle="--", label="mean field's floor"
+        )
         for axes in (gap, error):
             axes.axvline(model["states"], color=FAINT, linewidth=4, zorder=0, label="enumeration")
             axes.set(xscale="log", yscale="log", xlabel="evaluations")

@@ -34,7 +34,9 @@ def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Ma
         RecordsError: a file cannot be written.
     """
     where, page = Path(folder), PAGES[name](numbers)
-    text = "\n".join([f"# {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", *(s.markdown() for s in page.sections)])
+    text = "\n".join(
+        [f"# {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", *(s.markdown() for s in page.sections)]
+    )
     contents = {
         where / f"{name}.md": text.encode(),
         where / f"{name}.json": (json.dumps({"study": name, "summary": summary, **numbers}) + "\n").encode(),

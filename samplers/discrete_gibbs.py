@@ -29,10 +29,10 @@ def weight(height, top):  # type: ignore[no-untyped-def]
 def scan(density, data, rng, x, height, conditionals, states, spent):  # type: ignore[no-untyped-def]
     """Sweep over all sites for every row of `states` (n, sites), and write there what each sweep ends in.
 
-    `x` (sites * categories,) holds the indicators of the present state, and `height` (1,) its log joint. The probabilities that sites are drawn from are
-    added to `conditionals` (sites, categories): their mean estimates the marginals with less noise than the states' own
-    frequencies (Rao-Blackwell; Gelfand and Smith 1990). A value whose density is not finite is never drawn. `spent` (1,)
-    counts densities: one for each value of a site but the present one.
+    `x` (sites * categories,) holds the indicators of the present state, and `height` (1,) its log joint. The
+    probabilities that sites are drawn from are added to `conditionals` (sites, categories): their mean estimates the
+    marginals with less noise than the states' own frequencies (Rao-Blackwell; Gelfand and Smith 1990). A value whose
+    density is not finite is never drawn. `spent` (1,) counts densities: one for each value of a site but the present.
     """
     sites, categories = conditionals.shape
     heights = np.empty(categories)

@@ -1,8 +1,8 @@
 """Models whose latent variables are discrete: a density that counts at the corners of a product of simplices alone.
 
-A model has `sites` variables of `categories` values each. A state is written as its indicators, x[i * categories + k] = 1
-where site i has value k, so that the kernel of a model has the one signature of all kernels. At a corner it is the log
-joint density of state and data; between corners it extends the formula of the model to soft indicators, which is what
+A model has `sites` variables of `categories` values each. A state is written as its indicators, 1 at x[i * categories
++ k] where site i has value k, so that the kernel of a model has the one signature of all kernels. At a corner it is the
+log joint density of state and data; between corners it extends the formula of the model to soft indicators, which is what
 continuous relaxations differentiate. An extension is no part of the model: another one gives relaxations another bias.
 """
 

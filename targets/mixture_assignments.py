@@ -15,7 +15,9 @@ from targets.discrete import DiscreteModel
 from targets.kernel import data_matrix, density, helper, kernel
 from targets.options import require
 
-ALPHA, PRIOR_VARIANCE, CATEGORIES = range(3)  # columns of the first row; the second holds the centres, the third the data
+ALPHA, PRIOR_VARIANCE, CATEGORIES = range(
+    3
+)  # columns of the first row; the second holds the centres, the third the data
 SHIFT = 6.0  # from which on the series of digamma is exact to 1e-12
 
 _LOG_TWO_PI = math.log(2 * math.pi)
@@ -101,7 +103,9 @@ def mixture_assignments(
     require(components >= 2, f"mixture_assignments: components={components} is not accepted; it takes 2 or more")
     require(seed >= 0, f"mixture_assignments: seed={seed} is not accepted; it takes 0 or more")
     for name, value in (("prior_sd", prior_sd), ("alpha", alpha)):
-        require(0 < value < math.inf, f"mixture_assignments: {name}={value:g} is not accepted; it takes a positive number")
+        require(
+            0 < value < math.inf, f"mixture_assignments: {name}={value:g} is not accepted; it takes a positive number"
+        )
     require(
         0 <= separation < math.inf,
         f"mixture_assignments: separation={separation:g} is not accepted; it takes 0 or a positive number",

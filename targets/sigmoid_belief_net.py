@@ -3,8 +3,8 @@
     P(u = 1 | parents) = sigmoid(bias_u + sum over parents of weight_up * parent)
 
 Units of the top layer are parents of those of the hidden layer, and these of the visible ones. Weights and biases are
-drawn from N(0, weight_sd) and N(0, 1), and the visible vector from the model. Hidden units that explain the same visible
-ones compete, so that the posterior does not factorise. Soft indicators enter as the units' values.
+drawn from N(0, weight_sd) and N(0, 1), and the visible vector from the model. Hidden units that explain the same
+visible ones compete, so that the posterior does not factorise. Soft indicators enter as the units' values.
 """
 
 import math
@@ -83,7 +83,8 @@ def sigmoid_belief_net(
     for name, value, least in (("top", top, 0), ("hidden", hidden, 1), ("visible", visible, 1), ("seed", seed, 0)):
         require(value >= least, f"sigmoid_belief_net: {name}={value} is not accepted; it takes {least} or more")
     require(
-        0 < weight_sd < math.inf, f"sigmoid_belief_net: weight_sd={weight_sd:g} is not accepted; it takes a positive number"
+        0 < weight_sd < math.inf,
+        f"sigmoid_belief_net: weight_sd={weight_sd:g} is not accepted; it takes a positive number",
     )
     rng = np.random.default_rng(seed)
     units = top + hidden + visible

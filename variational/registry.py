@@ -69,15 +69,47 @@ def method(name: str, **options: Any) -> Recipe:
 ESTIMATORS = Catalogue(
     "estimator of discrete gradients",
     {
-        "reinforce": Entry("variational.discrete.score:reinforce", "score function, nothing more", ("unbiased", "score")),
-        "reinforce_baseline": Entry("variational.discrete.score:reinforce_baseline", "score function with a running mean as baseline", ("unbiased", "score")),
-        "rloo": Entry("variational.discrete.score:rloo", "score function with leave-one-out baselines", ("unbiased", "score")),
-        "local_expectation": Entry("variational.discrete.score:local_expectation", "Rao-Blackwellised: each site's expectation exactly, given a draw of the others", ("unbiased", "score")),
-        "gumbel_softmax": Entry("variational.discrete.relaxed:gumbel_softmax", "pathwise through a relaxation (Concrete), warm or annealed", ("biased", "relaxed")),
-        "straight_through": Entry("variational.discrete.relaxed:straight_through", "a draw forwards, its mean backwards", ("biased", "relaxed")),
-        "straight_through_gumbel": Entry("variational.discrete.relaxed:straight_through_gumbel", "a draw forwards, its relaxation backwards", ("biased", "relaxed")),
-        "rebar": Entry("variational.discrete.surrogate:rebar", "score function with the relaxation as control variate", ("unbiased", "score", "relaxed")),
-        "relax": Entry("variational.discrete.surrogate:relax", "REBAR with a network, learned on the way, in its control variate", ("unbiased", "score", "relaxed")),
+        "reinforce": Entry(
+            "variational.discrete.score:reinforce", "score function, nothing more", ("unbiased", "score")
+        ),
+        "reinforce_baseline": Entry(
+            "variational.discrete.score:reinforce_baseline",
+            "score function with a running mean as baseline",
+            ("unbiased", "score"),
+        ),
+        "rloo": Entry(
+            "variational.discrete.score:rloo", "score function with leave-one-out baselines", ("unbiased", "score")
+        ),
+        "local_expectation": Entry(
+            "variational.discrete.score:local_expectation",
+            "Rao-Blackwellised: each site's expectation exactly, given a draw of the others",
+            ("unbiased", "score"),
+        ),
+        "gumbel_softmax": Entry(
+            "variational.discrete.relaxed:gumbel_softmax",
+            "pathwise through a relaxation (Concrete), warm or annealed",
+            ("biased", "relaxed"),
+        ),
+        "straight_through": Entry(
+            "variational.discrete.relaxed:straight_through",
+            "a draw forwards, its mean backwards",
+            ("biased", "relaxed"),
+        ),
+        "straight_through_gumbel": Entry(
+            "variational.discrete.relaxed:straight_through_gumbel",
+            "a draw forwards, its relaxation backwards",
+            ("biased", "relaxed"),
+        ),
+        "rebar": Entry(
+            "variational.discrete.surrogate:rebar",
+            "score function with the relaxation as control variate",
+            ("unbiased", "score", "relaxed"),
+        ),
+        "relax": Entry(
+            "variational.discrete.surrogate:relax",
+            "REBAR with a network, learned on the way, in its control variate",
+            ("unbiased", "score", "relaxed"),
+        ),
     },
 )
 

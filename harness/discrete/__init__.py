@@ -1,4 +1,4 @@
-"""The study of discrete latents: estimators of the ELBO's gradient, fits with them, and Gibbs, all against enumeration."""
+"""The study of discrete latents: estimators of gradients, fits with them, and Gibbs, all against enumeration."""
 
 from typing import Any
 

@@ -63,7 +63,7 @@ def fit(model: DiscreteModel, label: str, rate: float, best: float, seed: int, b
 
 
 def all_fits(model: DiscreteModel, best: float, seeds: int, budget: int) -> list[dict[str, Any]]:
-    """Every estimator with the rate that left the smallest median gap on seeds of their own, and what each rate left."""
+    """Every estimator, with the rate that left the smallest median gap on seeds of its own, and what each rate left."""
     found = []
     for label in ESTIMATORS:
         left = {}

@@ -1,7 +1,7 @@
 """Estimators of the gradient through discrete latents, against the exact one; errors planted in them are caught.
 
 Tests are Hotelling's, at a false-alarm rate of 1e-6. With 20,000 estimates a bias as long as the noisiest direction's
-standard deviation times sqrt(noncentrality / 20,000) is found with a probability of 0.99: the tests say how long that is.
+standard deviation times sqrt(noncentrality / 20,000) is found with a probability of 0.99: tests say how long that is.
 """
 
 import numpy as np
@@ -36,7 +36,9 @@ def place(model: DiscreteModel, seed: int = 1) -> Factorised:
     return Factorised(np.random.default_rng([seed, 5]).normal(size=(model.sites, model.categories)))
 
 
-def judged(model: DiscreteModel, made: Estimator, n: int = N, seed: int = 2, factor: float = 1.0) -> tuple[float, float, float]:
+def judged(
+    model: DiscreteModel, made: Estimator, n: int = N, seed: int = 2, factor: float = 1.0
+) -> tuple[float, float, float]:
     """(p of no bias, the length of the bias that would be found, over that of the gradient; the variance)."""
     q = place(model)
     gradient = exact(model.enumeration, q).gradient[:, 1:].ravel()
@@ -53,7 +55,7 @@ def judged(model: DiscreteModel, made: Estimator, n: int = N, seed: int = 2, fac
 
 @pytest.mark.parametrize("name", UNBIASED)
 def test_estimators_that_claim_no_bias_have_none(name: str, model: DiscreteModel) -> None:
-    """A bias of a fifth of the gradient would be found, of plain REINFORCE one of twice it."""
+    """A bias of half of the gradient's length would be found, of plain REINFORCE one of twice it."""
     p, seen, _ = judged(model, estimator(name))
     assert p > LEVEL
     assert seen < (2.0 if name == "reinforce" else 0.5)
@@ -201,7 +203,7 @@ def test_a_baseline_of_all_draws_without_its_correction_is_caught(model: Discret
 
 
 def test_a_wrong_sign_is_caught(model: DiscreteModel) -> None:
-    """The mean of the estimates points along the gradient: a turned one is as far away as a bias of twice its length."""
+    """The mean of the estimates points along the gradient; turned, it would be off by twice the gradient's length."""
     q = place(model)
     gradient = exact(model.enumeration, q).gradient
     for name in ("rloo", "rebar", "local_expectation"):

@@ -1,8 +1,8 @@
 """Coordinate ascent over factorised distributions of discrete sites, with exact expectations by enumeration.
 
-The optimum of one site given the others is log p_ik = E_q [log joint | z_i = k] + constant (Bishop 2006, eq. 10.9). Each
-update maximises the ELBO in one site, so that it never falls. It needs the log joint of every state: as many evaluations
-as the exact posterior does. It is here for its optimum, which every estimator is held against, not for its speed.
+The optimum of one site given the others is log p_ik = E_q [log joint | z_i = k] + constant (Bishop 2006, eq. 10.9).
+Each update maximises the ELBO in one site, so that it never falls. It needs the log joint of every state: as many
+evaluations as the exact posterior does. It is here for its optimum, which every estimator is held against.
 """
 
 from dataclasses import dataclass, field

@@ -45,8 +45,8 @@ def ascend(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Up to `steps` steps of Adam; ends early, with a NaN for the bound in `record`, where an estimate is not finite.
 
-    All matrices are (sites, categories): the iterate, Adam's moments, and the average of the iterates, in which the last
-    of t has weight 9 / (t + 8).
+    All matrices are (sites, categories): the iterate, Adam's moments, and the average of the iterates, in which the
+    last of t has weight 9 / (t + 8).
     """
     sites, categories = logits.shape
     p, log_p, gradient = np.empty_like(logits), np.empty_like(logits), np.empty_like(logits)
@@ -83,8 +83,8 @@ def ascend(  # type: ignore[no-untyped-def]
 class Descent:
     """One ascent from logits near zero (q near uniform). What it believes is the average of its iterates.
 
-    It goes on as long as it is asked to: with the noise of discrete estimators no test of its own iterates tells a floor
-    from a plateau. `advance(work)` makes as many whole steps as begin within that much work.
+    It goes on as long as it is asked to: in the noise of discrete estimators no test of the iterates tells a floor from
+    a plateau. `advance(work)` makes as many whole steps as begin within that much work.
     """
 
     model: DiscreteModel
@@ -105,7 +105,9 @@ class Descent:
         self.average: Matrix = self.logits.copy()
         self.tuning, self.control = self.estimator.tuning, self.estimator.control(self.model, self.rng)
         self.record: Vector = np.zeros(2)
-        self.owed = 0  # work asked for and not done: what is left when no whole step fits, below zero where one went over
+        self.owed = (
+            0  # work asked for and not done: what is left when no whole step fits, below zero where one went over
+        )
 
     def advance(self, work: int) -> None:
         """Go on by about so much work; whole steps are made, and the difference is made up for in the next call."""

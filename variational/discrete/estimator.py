@@ -6,7 +6,7 @@ A compiled function
 
 adds one estimate of d ELBO / d logits to `gradient` (sites, categories), from `samples` draws, and returns one of the
 ELBO (of its relaxation, where it relaxes). `p` and `log_p` are q, normalised. `tuning` begins with the temperature;
-`control` is what the estimator learns as it goes, and uses for later draws alone, so that an unbiased estimate stays so.
+`control` is what the estimator learns as it goes, and uses for later draws alone, so that it biases nothing.
 `space` (rows, sites * categories) is scratch, and `spent` counts density and gradient evaluations.
 """
 
@@ -28,9 +28,7 @@ COUNTS = int64[::1]
 DENSITIES, GRADIENTS = 0, 1  # places in `spent`
 TEMPERATURE, COOLING, COLDEST = range(3)  # places in `tuning`: it falls by the factor COOLING a step, down to COLDEST
 
-ESTIMATE_SIGNATURE = float64(
-    KERNEL, DENSITY, DATA, RNG, MATRIX, MATRIX, VECTOR, VECTOR, MATRIX, int64, MATRIX, COUNTS
-)
+ESTIMATE_SIGNATURE = float64(KERNEL, DENSITY, DATA, RNG, MATRIX, MATRIX, VECTOR, VECTOR, MATRIX, int64, MATRIX, COUNTS)
 ESTIMATE = types.FunctionType(ESTIMATE_SIGNATURE)
 estimate = first_class(ESTIMATE_SIGNATURE)  # the decorator of estimators
 
@@ -176,7 +174,7 @@ class Replicates:
 def replicates(
     model: DiscreteModel, estimator: Estimator, q: Factorised, *, n: int, seed: int, learn: int = 0
 ) -> Replicates:
-    """n estimates of the gradient of the ELBO at q, after `learn` more that are thrown away.
+    """Estimates, n of them, of the gradient of the ELBO at q, after `learn` more that are thrown away.
 
     An unbiased estimator that learns gives differences of a martingale: uncorrelated, with the exact gradient as mean.
     """

@@ -33,7 +33,7 @@ def condition(log_joint, log_p, first, last, state, means):  # type: ignore[no-u
 
 @loop(void(VECTOR, MATRIX, MATRIX))
 def conditional_means(log_joint, log_p, means):  # type: ignore[no-untyped-def]
-    """Fill `means` (sites, categories) with E_q [log joint | z_i = k], for the table (categories^sites,) of all states."""
+    """Fill `means` (sites, categories) with E_q [log joint | z_i = k], for the table (states,) of all states."""
     state = np.zeros(log_p.shape[0], int64)
     condition(log_joint, log_p, 0, log_p.shape[0], state, means)
 

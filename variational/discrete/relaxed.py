@@ -1,9 +1,11 @@
 """Pathwise estimators through continuous relaxations: little variance, and a bias.
 
-They follow the gradient of the log joint's extension between corners. The entropy of q is in closed form, as in Jang, Gu
-and Poole (2017), so that all of the bias is that of the expected log joint. In the limit of a cold relaxation the bias of
-`gumbel_softmax` vanishes and its variance grows without bound; a straight-through estimator is biased at any temperature.
+They follow the gradient of the log joint's extension between corners. The entropy of q is in closed form, as in Jang,
+Gu and Poole (2017), so that all of the bias is that of the expected log joint. The colder the relaxation, the smaller the
+bias of `gumbel_softmax` and the larger its variance.
 """
+
+# ruff: noqa: ARG001  (all estimators have the one signature)
 
 from targets.kernel import helper
 from targets.options import require
@@ -92,9 +94,7 @@ def _annealed(name: str, made: object, samples: int, temperature: float, halving
     return Estimator(made, samples, temperature, cooling, min(coldest, temperature), name=name)
 
 
-def gumbel_softmax(
-    *, samples: int = 2, temperature: float = 0.5, halving: int = 0, coldest: float = 0.1
-) -> Estimator:
+def gumbel_softmax(*, samples: int = 2, temperature: float = 0.5, halving: int = 0, coldest: float = 0.1) -> Estimator:
     """Gumbel-softmax, which is the binary Concrete for two values (Jang et al. 2017; Maddison et al. 2017).
 
     In an ascent the temperature halves every `halving` steps, down to `coldest`; 0 keeps it.

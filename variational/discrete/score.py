@@ -4,6 +4,10 @@ With the signal s(z) = log joint(z) - log q(z), the gradient of the ELBO is E_q 
 Ranganath, Gerrish and Blei 2014). What is subtracted from the signal without looking at z costs no bias.
 """
 
+# ruff: noqa: ARG001  (all estimators have the one signature)
+
+import numpy as np
+
 from targets.options import require
 from variational.discrete.estimator import DENSITIES, Estimator, estimate, race
 
@@ -59,8 +63,6 @@ def running_mean(kernel, density, data, rng, p, log_p, tuning, control, space, s
 def reinforce_baseline(*, samples: int = 2) -> Estimator:
     """REINFORCE with a running mean of the signal as its baseline."""
     _samples("reinforce_baseline", samples)
-    import numpy as np
-
     return Estimator(running_mean, samples, control=lambda _, __: np.zeros(2))
 
 

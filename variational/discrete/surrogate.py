@@ -1,17 +1,17 @@
 """REBAR and RELAX: the score function with a relaxation as its control variate. Unbiased at any temperature.
 
-Let t be the times of a race (`estimator.race`), b the winner, and c a function of y = softmax(-log t / temperature). With
-s the signal,
+Let t be the times of a race (`estimator.race`), b the winner, and c a function of y = softmax(-log t / temperature).
+With s the signal,
 
     (s(b) - c(y~)) grad log q(b) + grad c(y) - grad c(y~)
 
-is unbiased, y~ being the relaxation drawn anew given b (Tucker et al. 2017, eq. 7). Drawn anew from the same random numbers
-it is y itself, and the two gradients differ in what they hold fixed: log t_k follows log p_k in the first with slope -1; in
-the second, where t_b ~ Exp(1) and t_k = t_b + Exp(p_k), with slope -(1 - t_b / t_k), and log t_b not at all. So their
-difference is the gradient of c with each slope t_b / t_k, and one evaluation of c serves for all.
+is unbiased, y~ being the relaxation drawn anew given b (Tucker et al. 2017, eq. 7). Drawn anew from the same random
+numbers it is y itself, and the two gradients differ in what they hold fixed: log t_k follows log p_k in the first with
+slope -1; in the second, where t_b ~ Exp(1) and t_k = t_b + Exp(p_k), with slope -(1 - t_b / t_k), and log t_b not at all.
+So their difference is the gradient of c with each slope t_b / t_k, and one evaluation of c serves for all.
 
-REBAR takes for c a multiple of the relaxed signal; RELAX (Grathwohl et al. 2018) adds a network. What is free in c is learned
-by descending the variance, of which |estimate|^2 is an unbiased estimate up to a constant.
+REBAR takes for c a multiple of the relaxed signal; RELAX (Grathwohl et al. 2018) adds a network. What is free in c is
+learned by descending the variance, of which |estimate|^2 is an unbiased estimate up to a constant.
 """
 
 import math
@@ -184,7 +184,7 @@ def networked(kernel, density, data, rng, p, log_p, tuning, control, space, samp
 
 @helper
 def transpose(p, y, times, temperature, g):  # type: ignore[no-untyped-def]
-    """Turn g, by which an estimate is weighed, into what weighs the slope of c in it: the transpose of `differentiate`."""
+    """Turn g, which weighs an estimate, into what weighs the slope of c in it: the transpose of `differentiate`."""
     sites, categories = p.shape
     for i in range(sites):
         mean, first = 0.0, np.inf
