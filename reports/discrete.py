@@ -18,15 +18,17 @@ NEAR = 0.01  # nats from the optimum
 
 GRADIENTS = (
     "Bias is the length of the difference between the mean of {n:,} estimates and the gradient by enumeration, less "
-    "what noise adds to it, with its 95 % interval, and as a share of the gradient's length. The test is Hotelling's at "
-    "a level of {level:g}; where it finds none, a bias in any direction as long as said would have been found with a "
-    "probability of {power:.0%}. Variance is summed over components, and for an estimate; times its evaluations it is comparable."
+    "what noise adds to it, with its 95 % interval, and as a share of the gradient's length. The test is Hotelling's "
+    "at a level of {level:g}; where it finds none, a bias in any direction as long as said would have been found with "
+    "a probability of {power:.0%}. Variance is summed over components, and for an estimate; times its evaluations it "
+    "is comparable."
 )
 FITS = (
     "Medians over {seeds} seeds with 95 % bootstrap intervals. The gap is that of the averaged iterate to the best "
-    "ELBO, both exact. The error of marginals is the total variation, averaged over sites. Each estimator has the rate, "
-    "of those of the study, that left the smallest median gap on three other seeds. Gibbs starts at random and throws "
-    "nothing away. Overtaken: from how many evaluations on the median error of Gibbs stays at or below that of the fit."
+    "ELBO, both exact. The error of marginals is the total variation, averaged over sites. Each estimator has the "
+    "rate, of those of the study, that left the smallest median gap on three other seeds. Gibbs starts at random and "
+    "throws nothing away. Overtaken: from how many evaluations on the median error of Gibbs stays at or below that of "
+    "the fit."
 )
 
 

@@ -2,8 +2,8 @@
 
 A model has `sites` variables of `categories` values each. A state is written as its indicators, 1 at x[i * categories
 + k] where site i has value k, so that the kernel of a model has the one signature of all kernels. At a corner it is the
-log joint density of state and data; between corners it extends the formula of the model to soft indicators, which is what
-continuous relaxations differentiate. An extension is no part of the model: another one gives relaxations another bias.
+log joint density of state and data; between corners it extends the formula of the model to soft indicators, which is
+what continuous relaxations differentiate. An extension is no part of the model: another gives relaxations another bias.
 """
 
 import math

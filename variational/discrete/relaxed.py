@@ -1,8 +1,8 @@
 """Pathwise estimators through continuous relaxations: little variance, and a bias.
 
 They follow the gradient of the log joint's extension between corners. The entropy of q is in closed form, as in Jang,
-Gu and Poole (2017), so that all of the bias is that of the expected log joint. The colder the relaxation, the smaller the
-bias of `gumbel_softmax` and the larger its variance.
+Gu and Poole (2017), so that all of the bias is that of the expected log joint. The colder the relaxation, the smaller
+the bias of `gumbel_softmax` and the larger its variance.
 """
 
 # ruff: noqa: ARG001  (all estimators have the one signature)

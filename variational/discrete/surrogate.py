@@ -7,8 +7,8 @@ With s the signal,
 
 is unbiased, y~ being the relaxation drawn anew given b (Tucker et al. 2017, eq. 7). Drawn anew from the same random
 numbers it is y itself, and the two gradients differ in what they hold fixed: log t_k follows log p_k in the first with
-slope -1; in the second, where t_b ~ Exp(1) and t_k = t_b + Exp(p_k), with slope -(1 - t_b / t_k), and log t_b not at all.
-So their difference is the gradient of c with each slope t_b / t_k, and one evaluation of c serves for all.
+slope -1; in the second, where t_b ~ Exp(1) and t_k = t_b + Exp(p_k), with slope -(1 - t_b / t_k), and log t_b not at
+all. So their difference is the gradient of c with each slope t_b / t_k, and one evaluation of c serves for all.
 
 REBAR takes for c a multiple of the relaxed signal; RELAX (Grathwohl et al. 2018) adds a network. What is free in c is
 learned by descending the variance, of which |estimate|^2 is an unbiased estimate up to a constant.
