@@ -19,14 +19,15 @@ import pytest
 from harness.basins import OPTIONS as BASINS
 from harness.cli import cli
 from harness.presets import PRESETS
-from harness.studies import STUDIES
+from harness.studies import INQUIRIES, STUDIES
 from harness.warm_start import OPTIONS as WARM_START
 from reports.records import METRICS
 from samplers.registry import METHODS as SAMPLERS
 from targets.catalogue import Catalogue
 from targets.options import defaults
 from targets.posteriordb import ENVIRONMENT
-from targets.registry import TARGETS
+from targets.registry import DISCRETE, TARGETS
+from variational.registry import ESTIMATORS
 from variational.registry import METHODS as VARIATIONAL
 
 HOUSE = pathlib.Path(__file__).resolve().parents[2]
@@ -208,7 +209,13 @@ def plain(value: Any) -> str:
 
 ENTRIES = [
     ("posteriordb.md" if "posteriordb" in entry.tags else page, catalogue, name)
-    for page, catalogue in (("targets.md", TARGETS), ("methods.md", SAMPLERS), ("methods.md", VARIATIONAL))
+    for page, catalogue in (
+        ("targets.md", TARGETS),
+        ("methods.md", SAMPLERS),
+        ("methods.md", VARIATIONAL),
+        ("discrete-latents.md", DISCRETE),
+        ("discrete-latents.md", ESTIMATORS),
+    )
     for name, entry in catalogue.entries.items()
 ]
 
@@ -227,6 +234,7 @@ def test_nothing_is_documented_that_does_not_exist() -> None:
         ("targets.md", {name for page, _, name in ENTRIES if page == "targets.md"}),
         ("posteriordb.md", {name for page, _, name in ENTRIES if page == "posteriordb.md"}),
         ("methods.md", methods),
+        ("discrete-latents.md", {*DISCRETE.entries, *ESTIMATORS.entries}),
     ):
         named = set(re.findall(r"^#{2,3} `([\w-]+)`$", (HOUSE / "docs" / page).read_text("utf-8"), flags=re.MULTILINE))
         assert named == known
@@ -249,7 +257,7 @@ def test_the_page_of_metrics_says_what_the_registry_does() -> None:
 
 def test_presets_studies_and_starts_are_documented() -> None:
     first_run = (HOUSE / "docs" / "first-run.md").read_text(encoding="utf-8")
-    for name in (*PRESETS, *STUDIES):
+    for name in (*PRESETS, *STUDIES, *INQUIRIES):
         assert f"`{name}`" in first_run, name
     methods = (HOUSE / "docs" / "methods.md").read_text(encoding="utf-8")
     for option in (*WARM_START, *BASINS):
