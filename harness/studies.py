@@ -210,7 +210,7 @@ def choose(name: str) -> Study | Inquiry:
     Raises:
         UsageError: there is none of that name.
     """
-    known = {**STUDIES, **INQUIRIES}
+    known: dict[str, Study | Inquiry] = {**STUDIES, **INQUIRIES}
     if name not in known:
         raise UsageError(f"no study is called {name!r}; known: {', '.join(known)}")
     return known[name]

@@ -91,7 +91,7 @@ class Gibbs:
         self.x: Vector = self.model.encode(start)[0]
         self.height = self.model.log_joint(start)
         self.work.density_evaluations = 1
-        self.owed = 0
+        self.owed = -1  # work asked for and not yet done; below zero where more was done
         self.kept: list[States] = []
         self.forget()
         if not math.isfinite(self.height[0]):

@@ -57,7 +57,7 @@ class Enumeration:
 
     @property
     def categories(self) -> int:
-        return self.log_joint.shape[0]
+        return int(self.log_joint.shape[0])
 
     @cached_property
     def log_evidence(self) -> float:

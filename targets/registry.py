@@ -229,7 +229,8 @@ def discrete(name: str, **options: Any) -> DiscreteModel:
         UsageError: the name or an option is not accepted; the message says what is.
     """
     made = DISCRETE.prepare(name, options)
-    return replace(made.factory(**made.options), name=name, options=made.options, changed=made.changed)
+    fresh: DiscreteModel = made.factory(**made.options)
+    return replace(fresh, name=name, options=made.options, changed=made.changed)
 
 
 def reload_discrete(name: str, options: Mapping[str, Any]) -> DiscreteModel:

@@ -122,7 +122,8 @@ def estimator(name: str, **options: Any) -> "Estimator":
     """
     made = ESTIMATORS.prepare(name, options)
     tags = frozenset(ESTIMATORS.entries[name].tags) if name in ESTIMATORS.entries else frozenset()
-    return replace(made.factory(**made.options), name=name, options=made.options, changed=made.changed, tags=tags)
+    fresh: Estimator = made.factory(**made.options)
+    return replace(fresh, name=name, options=made.options, changed=made.changed, tags=tags)
 
 
 def remake_estimator(name: str, options: Mapping[str, Any]) -> "Estimator":

@@ -39,7 +39,7 @@ def _model(label: str, seeds: int, budget: int) -> dict[str, Any]:
     found = optima(model, starts=STARTS)
     best = found[0]
     ascent = Cavi(model, fits.start(model, 1))
-    sweeps = []
+    sweeps: list[dict[str, float]] = []
     while len(sweeps) < SWEEPS and ascent.status == "running":
         q = ascent.approximation()
         told = {"elbo": exact(enumeration, q).elbo, "marginal_error": fits.marginal_error(enumeration, q.probabilities)}

@@ -51,8 +51,8 @@ def fit(model: DiscreteModel, label: str, rate: float, best: float, seed: int, b
     chosen = parse(label)
     run = Descent(model, registry.estimator(chosen.name, **chosen.options), seed, rate)
     costs, gaps, errors = [], [], []
-    for upto in checkpoints(budget):
-        run.advance(upto - run.work.total)
+    for more in np.diff(checkpoints(budget), prepend=0):
+        run.advance(int(more))
         if run.status != "running":
             break
         q = run.approximation()
@@ -77,7 +77,7 @@ def all_fits(model: DiscreteModel, best: float, seeds: int, budget: int) -> list
 
 
 def _last(run: dict[str, Any]) -> float:
-    return run["gap"][-1] if run["gap"] and not run["reason"] else float("inf")
+    return float(run["gap"][-1]) if run["gap"] and not run["reason"] else float("inf")
 
 
 def chains(model: DiscreteModel, seeds: int, budget: int) -> list[dict[str, Any]]:
@@ -86,8 +86,8 @@ def chains(model: DiscreteModel, seeds: int, budget: int) -> list[dict[str, Any]
     for seed in range(1, seeds + 1):
         run = Gibbs(model, seed)
         costs, errors = [], []
-        for upto in checkpoints(budget):
-            run.advance(upto - run.work.density_evaluations)
+        for more in np.diff(checkpoints(budget), prepend=0):
+            run.advance(int(more))
             costs.append(run.work.density_evaluations)
             errors.append(marginal_error(model.enumeration, run.marginals))
         found.append({"seed": seed, "cost": costs, "marginal_error": errors})

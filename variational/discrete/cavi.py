@@ -28,7 +28,7 @@ def sweep(log_joint, log_p, change, tolerance, sweeps):  # type: ignore[no-untyp
     (1 - r), r the ratio of successive changes. `change` may be infinite before the first sweep.
     """
     sites, categories = log_p.shape
-    means, state = np.empty((sites, categories)), np.zeros(sites, int64)
+    means, state = np.empty((sites, categories)), np.zeros(sites, np.int64)
     made, left = 0, np.inf
     while made < sweeps:
         previous = change

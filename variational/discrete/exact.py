@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import int64, void
+from numba import void
 
 from targets.discrete import Enumeration
 from targets.kernel import MATRIX, VECTOR, Matrix, helper, loop
@@ -34,7 +34,7 @@ def condition(log_joint, log_p, first, last, state, means):  # type: ignore[no-u
 @loop(void(VECTOR, MATRIX, MATRIX))
 def conditional_means(log_joint, log_p, means):  # type: ignore[no-untyped-def]
     """Fill `means` (sites, categories) with E_q [log joint | z_i = k], for the table (states,) of all states."""
-    state = np.zeros(log_p.shape[0], int64)
+    state = np.zeros(log_p.shape[0], np.int64)
     condition(log_joint, log_p, 0, log_p.shape[0], state, means)
 
 

@@ -42,4 +42,4 @@ class Factorised:
     def sample(self, rng: np.random.Generator, n: int) -> States:
         """(n, sites) independent draws."""
         cumulative = np.cumsum(self.probabilities, axis=1)[:, :-1]
-        return np.sum(rng.random((n, len(self.logits), 1)) > cumulative, axis=2).astype(np.int64)
+        return np.asarray(np.sum(rng.random((n, len(self.logits), 1)) > cumulative, axis=2), dtype=np.int64)
