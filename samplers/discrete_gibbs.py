@@ -78,7 +78,7 @@ class Gibbs:
     """One chain, from a state drawn uniformly. `advance(work)` makes as many sweeps as begin within that much work."""
 
     model: DiscreteModel
-    seed: int | np.random.SeedSequence
+    seed: "int | np.random.SeedSequence"
     work: Work = field(default_factory=Work)
     status: Status = Status.RUNNING
     reason: str = ""
