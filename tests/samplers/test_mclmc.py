@@ -59,8 +59,8 @@ def test_the_bias_is_of_second_order(stages: int, step: float) -> None:
 def test_it_is_tuned_to_its_energy_error_and_its_bias_is_small(dim: int, integrator: str) -> None:
     """On a correlated Gaussian the error of second moments stays below 0.05 of them: a b^2 of 1e-3.
 
-    Steps are learned to within a fifth, and the variance of energies grows as their sixth power: its logarithm then has a
-    standard deviation of 0.3 in ten dimensions and less in more.
+    Steps are learned to within a fifth, and the variance of energies grows as their sixth power: its logarithm has a
+    standard deviation of 0.3 in ten dimensions, and less in more.
     """
     target = targets.load("correlated_gaussian", dim=dim, rho=0.5)
     run = warmed(samplers.method("mclmc", integrator=integrator).start(target, 2))
