@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reports import discrete, modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
+from reports import (
+    discrete,
+    modes,
+    paired,
+    runs,
+    tables_of_alarms,
+    tables_of_divergences,
+    tables_of_efficiency,
+    tables_of_quantities,
+)
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Page, Section, keep
 
@@ -17,6 +26,7 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "accuracy": tables_of_efficiency.accuracy,
     "quantities": tables_of_quantities.errors,
     "quantity-crossovers": tables_of_quantities.crossovers,
+    "divergences": tables_of_divergences.section,
     "alarms": tables_of_alarms.alarms,
     "alarms-by-method": tables_of_alarms.methods,
     "alarms-by-target": tables_of_alarms.targets,
