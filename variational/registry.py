@@ -39,6 +39,11 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "mixture_vi": Entry(
+            "variational.mixture_vi:mixture_vi",
+            "reverse KL by natural gradients, mixture of Gaussians with dense or diagonal covariances",
+            ("vi", "mixture", "reverse-kl"),
+        ),
     },
 )
 
