@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from targets.kernel import Matrix, Vector, aligned
+from targets.kernel import Vector, aligned
 from targets.options import require
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 from variational import mixture_steps
-from variational.evaluation import gradients
+from variational.closed_form import reverse_optimum
+from variational.evaluation import compile_log_densities, gradients
 from variational.gaussian import Gaussian
 from variational.method import Recipe
 from variational.mixture import MixtureOfGaussians, discrepancy
@@ -45,6 +46,7 @@ class MixtureRun:
     diagonal: bool
     tolerance: float
     spread: float
+    agreements: int = AGREEMENTS
     rate: float = RATE
     window: int = FIRST
     state: State | None = None
@@ -79,10 +81,13 @@ class MixtureRun:
         if not modes:
             self._fail("no starting point has a finite density and gradient")
             return
-        q = scattered(modes, self.components, self.rng)
+        self.state = State.at(scattered([self.shaped(mode) for mode in modes], self.components, self.rng))
+
+    def shaped(self, part: Gaussian) -> Gaussian:
+        """The part as the family has it: dense, or with the scales that the reverse KL takes of a dense one."""
         if self.diagonal:
-            q = MixtureOfGaussians(tuple(Gaussian(part.mean, _conditional(part)) for part in q.parts), q.weights)
-        self.state = State.at(q)
+            return part if part.diagonal else reverse_optimum(part.mean, np.linalg.inv(part.covariance))
+        return Gaussian(part.mean, np.diag(part.factor)) if part.diagonal else part
 
     def _decide(self, state: State) -> None:
         """At the end of a window: stop, or go on with longer windows and shorter steps."""
@@ -93,14 +98,17 @@ class MixtureRun:
             self._fail("no draw has a finite gradient" if self.empty else "a component's scale ran away")
             return
         latest = state.average()
-        if self.before is not None and self.settled:
-            self._compare(self.before, latest)
-        self.settled = True
+        before, settled = self.before, self.settled
+        self.best, self.before, self.settled = latest, latest.q, True
+        if before is not None and settled:
+            self._compare(before, latest)
+        if self.state is not state:  # another stage has begun
+            return
         kept = latest.q.weights > FADED
-        self.best, self.before = latest, latest.q
         if self.agreed and not kept.all():
             self.state = State.at(pruned(state.current(), kept))
             self.best = Average(pruned(latest.q, kept), latest.elbo)
+            self.before = self.best.q
         else:
             state.open_window()
             state.tally[:] = 0
@@ -113,21 +121,21 @@ class MixtureRun:
         end.
         """
         change, self.change = self.change, abs(discrepancy(before, latest.q, self.rng))
-        step, last = (
-            np.concatenate([(latest.q.mean - before.mean) / before.sd, np.log(latest.q.sd / before.sd)]),
-            self.step,
-        )
+        last, shift = self.step, (latest.q.mean - before.mean) / before.sd
+        step = np.concatenate([shift, np.log(latest.q.sd / before.sd)])
         travels = last is not None and float(step @ last) > DRIFT * float(last @ last)
         self.step = step
         close = float(np.abs(step).max()) <= self.tolerance
         same = self.change <= 2 * self.target.dim * self.tolerance**2
         self.agreed = self.agreed + 1 if close and same else 0
-        if self.agreed >= AGREEMENTS:
-            self.status = Status.CONVERGED
-            self.reason = f"averages over windows of up to {self.window} steps agree to {self.tolerance:g} sd"
+        if self.agreed >= self.agreements:
+            self._converge(f"averages over windows of up to {self.window} steps agree to {self.tolerance:g} sd")
         elif self.agreed or (self.change > 0.5 * change and not travels):  # there, or as near as such steps get
             self.window *= 2
             self.rate = max(self.rate if self.agreed else SLOWER * self.rate, SLOWEST)
+
+    def _converge(self, reason: str) -> None:
+        self.status, self.reason = Status.CONVERGED, reason
 
     def _fail(self, reason: str) -> None:
         self.status, self.reason = Status.FAILED, reason
@@ -176,7 +184,7 @@ def scattered(modes: list[Gaussian], count: int, rng: np.random.Generator) -> Mi
     for k in range(count):
         shape = modes[k % len(modes)]
         mean = shape.mean if k < len(modes) else shape.sample(rng, 1)[0]
-        parts.append(Gaussian(mean, shape.factor if shape.factor.ndim == 2 else np.diag(shape.factor)))
+        parts.append(Gaussian(mean, shape.factor))
     return MixtureOfGaussians(tuple(parts), np.full(count, 1 / count))
 
 
@@ -184,12 +192,6 @@ def pruned(q: MixtureOfGaussians, kept: np.ndarray) -> MixtureOfGaussians:
     """Without the components that are not kept."""
     weights = q.weights[kept]
     return MixtureOfGaussians(tuple(p for p, keep in zip(q.parts, kept, strict=True) if keep), weights / weights.sum())
-
-
-def _conditional(part: Gaussian) -> Vector:
-    """(dim,) sds of the coordinates given all others, which the reverse KL would take of this Gaussian."""
-    precision: Matrix = np.linalg.inv(part.covariance)
-    return np.asarray(1 / np.sqrt(np.diagonal(precision)))
 
 
 def mixture_vi(
@@ -200,17 +202,23 @@ def mixture_vi(
     `components` is their number at the start; `covariance` of each is 'full' or 'diagonal'; `tolerance` is the accuracy
     of means and log sds at which it stops, in sd; `spread` scatters the starting points by that factor.
     """
-    require(components >= 1, f"mixture_vi: components={components} is not accepted; it takes 1 or more")
+    return recipe("mixture_vi", MixtureRun, components, covariance, tolerance, spread)
+
+
+def recipe(
+    name: str, run: type[MixtureRun], components: int, covariance: str, tolerance: float, spread: float
+) -> Recipe:
+    """The method `name`, whose runs are of this class."""
+    require(components >= 1, f"{name}: components={components} is not accepted; it takes 1 or more")
     require(
-        covariance in COVARIANCES,
-        f"mixture_vi: covariance={covariance!r} is not accepted; it takes 'full' or 'diagonal'",
+        covariance in COVARIANCES, f"{name}: covariance={covariance!r} is not accepted; it takes 'full' or 'diagonal'"
     )
     for option, value in (("tolerance", tolerance), ("spread", spread)):
-        require(value > 0, f"mixture_vi: {option}={value:g} is not accepted; it takes a positive number")
+        require(value > 0, f"{name}: {option}={value:g} is not accepted; it takes a positive number")
     diagonal = covariance == "diagonal"
 
     def begin(target: Target, seed: int) -> MixtureRun:
-        return MixtureRun(target, np.random.default_rng(seed), components, diagonal, tolerance, spread)
+        return run(target, np.random.default_rng(seed), components, diagonal, tolerance, spread)
 
     def refuse(target: Target) -> str | None:
         size = components * target.dim * (1 if diagonal else target.dim)
@@ -218,6 +226,7 @@ def mixture_vi(
 
     def prepare(target: Target) -> None:
         compile_search(target)
+        compile_log_densities(target)
         _ = (mixture_steps.diagonal if diagonal else mixture_steps.dense).compiled
 
     return Recipe(begin, prepare, refuse)
