@@ -2,9 +2,10 @@
 
 After Guo et al. (2016) and Miller, Foti and Adams (2017). A stage adds one Gaussian f to the fit q so far and maximises
 the ELBO of (1 - w) q + w f over f and over all weights; the components before it stay as they are. Where f is alone its
-own entropy keeps it wide; where q is dense already the residual log p - log q drives it. So the bound itself regularises
-the entropy, and f cannot shrink to a point, as it does where the residual alone is maximised. A stage starts at a mode
-that q has missed, or where a draw shows the mass that it leaves out. Steps are those of `variational.mixture_vi`.
+own entropy keeps it wide; where q is dense already the residual log p - log q drives it. So the bound itself
+regularises the entropy, and f cannot shrink to a point, as it does where the residual alone is maximised. A stage
+starts at a mode that q has missed, or where a draw shows the mass that it leaves out. Steps are those of
+`variational.mixture_vi`.
 """
 
 from dataclasses import dataclass

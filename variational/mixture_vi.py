@@ -20,7 +20,7 @@ from variational.gaussian import Gaussian
 from variational.method import Recipe
 from variational.mixture import MixtureOfGaussians, discrepancy
 from variational.mixture_state import Average, State
-from variational.mode import around_mode, compile_search, starting_point
+from variational.mode import around_mode, compile_search, starting_points
 
 ROUGH, ROUGH_LIMIT = 1e-2, 200  # of the searches for modes: nats left to gain, and gradients at most
 SAME = 1.0  # sd of the curvature within which two climbs have found the same mode
@@ -86,7 +86,11 @@ class MixtureRun:
     def shaped(self, part: Gaussian) -> Gaussian:
         """The part as the family has it: dense, or with the scales that the reverse KL takes of a dense one."""
         if self.diagonal:
-            return part if part.diagonal else reverse_optimum(part.mean, np.linalg.inv(part.covariance))
+            return (
+                part
+                if part.diagonal
+                else reverse_optimum(part.mean, np.asarray(np.linalg.inv(part.covariance), dtype=np.float64))
+            )
         return Gaussian(part.mean, np.diag(part.factor)) if part.diagonal else part
 
     def _decide(self, state: State) -> None:
@@ -158,7 +162,7 @@ def climbed(target: Target, rng: np.random.Generator, count: int, spread: float,
     The points are the target's starting points, moved away from their common middle by the factor `spread`.
     """
     found: list[Gaussian] = []
-    starts = [start for start in (starting_point(target, rng, work) for _ in range(count)) if start is not None]
+    starts = starting_points(target, rng, count, work)
     middle = np.mean([x for x, _, _ in starts], axis=0) if starts else np.zeros(target.dim)
     for x, value, gradient in starts:
         shape = around_mode(target, *_moved(target, x, value, gradient, middle, spread, work), ROUGH, ROUGH_LIMIT, work)

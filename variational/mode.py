@@ -158,6 +158,19 @@ def starting_point(target: Target, rng: np.random.Generator, work: Work) -> tupl
     return None
 
 
+def starting_points(
+    target: Target, rng: np.random.Generator, count: int, work: Work
+) -> list[tuple[Vector, float, Vector]]:
+    """So many of them; fewer where one cannot be found."""
+    found = []
+    for _ in range(count):
+        start = starting_point(target, rng, work)
+        if start is None:
+            break
+        found.append(start)
+    return found
+
+
 def find_mode(
     target: Target, x: Vector, value: float, gradient: Vector, tolerance: float, limit: int, work: Work
 ) -> Mode:

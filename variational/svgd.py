@@ -3,7 +3,7 @@
 Particle i moves along phi_i = 1/n sum_j [k(x_j, x_i) grad log p(x_j) + grad_j k(x_j, x_i)], with the kernel
 exp(-|x - y|^2 / h), h = median |x - y|^2 / log n. Steps are Adam's (Kingma and Ba 2015) in units of the particles'
 spread. There is no noise: the particles come to rest at a fixed point. The run ends where what is left of phi, per
-unit of kernel, is below the tolerance, and so is the way that the particles went in the last third of all iterations.
+unit of kernel, is below the tolerance, and so is what the last third of all iterations changed in means and log sds.
 
 In many dimensions the kernel cannot tell particles apart and the fixed point is too narrow (Ba et al. 2022); see
 `docs/methods.md` for how much.
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import float64, types
 
-from targets.kernel import MATRIX, VECTOR, Matrix, Vector, empty, loop, zeros
+from targets.kernel import MATRIX, VECTOR, Matrix, Vector, aligned, empty, loop, zeros
 from targets.options import require
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 from variational.evaluation import gradients, with_gradients
 from variational.method import Recipe
-from variational.mode import starting_point
+from variational.mode import starting_points
 from variational.particles import Particles
 
 DECAYS = 0.9, 0.999  # of Adam's two averages
@@ -85,7 +85,9 @@ class SvgdRun:
     particles: int
     step_size: float
     tolerance: float
-    points: Matrix | None = None
+    points: Matrix | None = None  # where the particles go next
+    held: Matrix | None = None  # the last points that could be evaluated
+    slopes: Matrix | None = None  # and the gradients there
     first: Matrix | None = None
     second: Matrix | None = None
     made: int = 0  # iterations
@@ -111,21 +113,21 @@ class SvgdRun:
                 self._iterate(self.points)
 
     def _begin(self) -> None:
-        found = [starting_point(self.target, self.rng, self.work) for _ in range(self.particles)]
-        starts = [start[0] for start in found if start is not None]
-        if len(starts) < self.particles:
+        found = starting_points(self.target, self.rng, self.particles, self.work)
+        if len(found) < self.particles:
             self._fail("no starting point has a finite density and gradient")
             return
-        self.points = zeros(self.particles, self.target.dim)
-        self.points[:] = starts
+        self.points, self.slopes = aligned(np.array([x for x, _, _ in found])), np.array([g for _, _, g in found])
+        self.held = self.points.copy()
         self.first, self.second = zeros(*self.points.shape), zeros(*self.points.shape)
 
     def _iterate(self, points: Matrix) -> None:
-        """Move all particles once. Those whose gradient is not finite are moved by the others alone."""
-        assert self.first is not None and self.second is not None  # noqa: S101
+        """Move all particles once. Those that have come to where there is no finite gradient go back first."""
+        assert self.first is not None and self.second is not None and self.held is not None  # noqa: S101
         values, slopes = gradients(self.target, points, self.work)
         bad = ~(np.isfinite(values) & np.isfinite(slopes).all(axis=1))
-        slopes[bad] = 0.0
+        points[bad], slopes[bad] = self.held[bad], self.slopes[bad]  # type: ignore[index]
+        self.held, self.slopes = points.copy(), slopes
         self.skipped += int(bad.sum())
         phi, masses = field_of(points, slopes)
         sd = points.std(axis=0) + TINY * (np.abs(points).max(axis=0) + TINY)
@@ -151,7 +153,7 @@ class SvgdRun:
         if self.seen is not None and self.pace > SLOWEST:
             self.pace *= SLOWER if moved(self.seen, points).mean() < (ADRIFT * self.path) ** 2 else 1.0
         if self.made >= self.milestone:
-            gone = np.inf if self.marked is None else float(np.sqrt(moved(self.marked, points).max()))
+            gone = np.inf if self.marked is None else changed(self.marked, points)
             if max(gone, self.left) <= self.tolerance and not lame:
                 self.status = Status.CONVERGED
                 self.reason = f"the particles are at rest to {self.tolerance:g} sd"
@@ -163,7 +165,7 @@ class SvgdRun:
         self.status, self.reason = Status.FAILED, reason
 
     def approximation(self) -> Particles | None:
-        return None if self.points is None else Particles(self.points.copy())
+        return None if self.held is None else Particles(self.held)
 
     def diagnostics(self) -> dict[str, float]:
         said = {"left": self.left, "skipped": float(self.skipped)}
@@ -173,6 +175,12 @@ class SvgdRun:
 def moved(before: Matrix, points: Matrix) -> Vector:
     """Mean squared moves of the particles (dim,), in units of their variance."""
     return np.asarray(np.mean((points - before) ** 2, axis=0) / np.maximum(points.var(axis=0), 1e-300))
+
+
+def changed(before: Matrix, points: Matrix) -> float:
+    """The largest change of a mean, in sd, or of a log sd."""
+    sd, then = points.std(axis=0), before.std(axis=0)
+    return float(max(np.abs((points - before).mean(axis=0) / sd).max(), np.abs(np.log(sd / then)).max()))
 
 
 def field_of(points: Matrix, slopes: Matrix) -> tuple[Matrix, Vector]:
