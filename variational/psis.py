@@ -36,3 +36,25 @@ def k_hat(q: Gaussian, target: Target, rng: np.random.Generator, n: int = 4000) 
     """The tail shape of p / q over n draws of q: below 0.7 q can be corrected by importance sampling."""
     draws = q.sample(rng, n)
     return smooth(log_densities(target, draws) - q.log_density(draws))[1]
+
+
+def tail_shape(q: Gaussian, p: Gaussian) -> float:
+    """The shape k of the tail of p / q over draws of q, both Gaussian, known exactly.
+
+    In q's standard coordinates log p / q = z^T (I - A) z / 2 + b^T z + c, with A the precision of p. Let l be the least
+    eigenvalue of A, q's variance over p's in the direction where q is narrowest. If l < 1, then P(p / q > t) falls as
+    t^(-1 / (1 - l)) but for powers of log t: k = 1 - l. If l = 1 and the means differ there, the ratio is log-normal:
+    k = 0. Otherwise it is bounded, and P(p / q > top - e) falls as e^(m / 2), with m the number of directions in which
+    q is wider: k = -2 / m. Where p = q there is no tail, and k is zero as in `smooth`.
+    """
+    root = np.diag(q.factor) if q.diagonal else q.factor
+    whitened = (p.standardise(p.mean + root.T)).T  # p's coordinates of q's standard ones
+    values, vectors = np.linalg.eigh(whitened.T @ whitened)
+    slope = vectors.T @ (whitened.T @ p.standardise(q.mean)[0])
+    level = np.abs(values - 1) < ROUNDING
+    if values[0] < 1 - ROUNDING:
+        return float(1 - values[0])
+    if np.any(np.abs(slope[level]) > ROUNDING):
+        return 0.0
+    wider = int(np.sum(~level))
+    return -2.0 / wider if wider else 0.0
