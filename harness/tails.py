@@ -27,8 +27,8 @@ STANDARD_ERRORS = 5.0  # 36 comparisons exceed it by chance once in fifty thousa
 
 NOTE = (
     f"{RUNS} runs each, in {OTHERS} dimensions more than there are directions in which q is too narrow or too wide. "
-    "Known: the shape of the tail of p / q. At this size: the same estimate from the exact quantiles of the ratio, as many as "
-    "draws. Measured: mean of the runs ± its standard error, and their standard deviation. Rang: k̂ above "
+    "Known: the shape of the tail of p / q. At this size: the same estimate from the exact quantiles of the ratio, as "
+    "many as draws. Measured: mean of the runs ± its standard error, and their standard deviation. Rang: k̂ above "
     f"{K_HAT_ALARM:g}."
 )
 

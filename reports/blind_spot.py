@@ -13,7 +13,8 @@ METRIC = "mode_mass_error"
 NOTE = (
     "Fits with a density on targets whose modes are known. Mode missed: more than a tenth of the mass in the wrong "
     "mode, beyond noise, as in the other tables. Pareto k looks at draws of q alone: where q gives a mode no mass, no "
-    f"draw shows its weight, and k̂ is that of a perfect fit. It rings above {K_HAT_ALARM:g}. Numbers are medians over seeds."
+    f"draw shows its weight, and k̂ is that of a perfect fit. It rings above {K_HAT_ALARM:g}. Numbers are "
+    "medians over seeds."
 )
 
 

@@ -135,17 +135,15 @@ def _path(axes: "Axes", optima: list[dict[str, Any]]) -> None:
             at, mean, yerr=sd, fmt="o", color=charts.INK, markerfacecolor=face, elinewidth=0.8, capsize=2, label=label
         )
     axes.set(title="Every optimum: mean ± sd", xlabel=ALPHA, ylabel="along the modes")
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.02, 0.24))
 
 
 def _plane(axes: "Axes", optima: list[dict[str, Any]], entries: list[Entry]) -> None:
-    for best, dash in ((True, "-"), (False, ":")):
+    for best, style, label in ((True, "o-", f"the best Gaussian, {ALPHA} from 0 to 1"), (False, "o", "local minima")):
         chosen = [row for row in optima if row["best"] is best]
-        if best:
-            x, y = ([max(row[key], SMALL_KL) for row in chosen] for key in ("kl_reverse", "kl_forward"))
-            axes.plot(
-                x, y, dash, color=charts.QUIET, linewidth=1.0, label=f"the best Gaussian, {ALPHA} from 0 to 1", zorder=1
-            )
+        x, y = ([max(row[key], SMALL_KL) for row in chosen] for key in ("kl_reverse", "kl_forward"))
+        face = charts.QUIET if best else "white"
+        axes.plot(x, y, style, color=charts.QUIET, markerfacecolor=face, markersize=3.5, linewidth=1, label=label)
     for name, colour, mark, members in _grouped(entries):
         runs = [run for entry in members for run in entry.runs.values()]
         x, y = (

@@ -67,7 +67,10 @@ class MixtureOfGaussians:
         """(len(probabilities), dim) marginal quantiles, by Newton steps that bisection keeps within a bracket."""
         p = np.asarray(probabilities, dtype=np.float64)[:, None]
         each = self.means + ndtri(p)[..., None] * self.sds  # (probabilities, k, dim), of the components
-        low, high = each.min(axis=1), each.max(axis=1)
+        ends = np.where(
+            np.isfinite(each), each, self.mean
+        )  # of zero and one, which are at infinity, and put there last
+        low, high = ends.min(axis=1), ends.max(axis=1)
         x = 0.5 * (low + high)
         for _ in range(STEPS):
             z = (x[:, None] - self.means) / self.sds

@@ -9,12 +9,15 @@ from variational.gaussian import Gaussian
 
 FLOOR = -700.0  # of log ratios below the largest: the smoother takes differences, which minus infinity does not have
 ROUNDING = 1e-9
+EVEN = 0.01  # nats from the mean weight to the largest, below which nothing can be wrong with an average
 
 
 def smooth(log_ratios: Vector) -> tuple[Vector, float]:
     """Normalised smoothed weights (n,) and the shape k-hat of their tail.
 
-    It is infinite where no ratio is finite, and zero where the largest ratios are all the same: there is no tail.
+    It is infinite where no ratio is finite, and zero where there is no tail: where the largest ratios are all the same,
+    or no weight is more than a hundredth above their mean. A tail has no scale: of a fit that is right to a thousandth
+    the ratios' last digits have one too, of any shape, and it tells of nothing.
     """
     from arviz_stats.base import array_stats
 
@@ -24,8 +27,8 @@ def smooth(log_ratios: Vector) -> tuple[Vector, float]:
         return np.full(n, 1 / n), np.inf
     floored = np.maximum(log_ratios - top, FLOOR)
     tail = int(np.ceil(min(0.2 * n, 3 * np.sqrt(n))))
-    if np.partition(floored, n - tail)[n - tail] > -ROUNDING:
-        weights = np.exp(floored)
+    weights = np.exp(floored)
+    if np.partition(floored, n - tail)[n - tail] > -ROUNDING or -np.log(weights.mean()) < EVEN:
         return weights / weights.sum(), 0.0
     log_weights, k_hat = array_stats.psislw(-floored)  # it takes log likelihoods left out, and so minus the log ratios
     weights = np.exp(log_weights - log_weights.max())
