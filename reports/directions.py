@@ -146,11 +146,9 @@ def _plane(axes: "Axes", optima: list[dict[str, Any]], entries: list[Entry]) -> 
         axes.plot(x, y, style, color=charts.QUIET, markerfacecolor=face, markersize=3.5, linewidth=1, label=label)
     for name, colour, mark, members in _grouped(entries):
         runs = [run for entry in members for run in entry.runs.values()]
-        x, y = (
-            np.array([_shown(value, SMALL_KL) for value in _last(runs, key)]) for key in ("kl_reverse", "kl_forward")
-        )
-        if np.isfinite(x + y).any():
-            axes.plot(x, y, mark, color=colour, alpha=0.6, markersize=6, markeredgewidth=0, label=name)
+        reverse, forward = ([_shown(v, SMALL_KL) for v in _last(runs, key)] for key in ("kl_reverse", "kl_forward"))
+        if np.isfinite(np.add(reverse, forward)).any():
+            axes.plot(reverse, forward, mark, color=colour, alpha=0.6, markersize=6, markeredgewidth=0, label=name)
     axes.set(xscale="log", yscale="log", xlabel="KL(q ‖ p), nats", ylabel="KL(p ‖ q), nats", title="Both divergences")
     axes.legend(loc="best", fontsize=8)
 

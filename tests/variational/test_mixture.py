@@ -65,9 +65,9 @@ def test_the_discrepancy_of_two_gaussians_is_both_divergences() -> None:
     """To six standard errors of their estimate, about 5 % of it."""
     a, b = Gaussian(np.zeros(2), np.array([1.0, 2.0])), Gaussian(np.array([0.3, 0.0]), np.array([1.2, 2.0]))
     exact = kl_gaussians(a, b) + kl_gaussians(b, a)
-    alone = [MixtureOfGaussians((part,), np.ones(1)) for part in (a, b)]
-    assert discrepancy(*alone, np.random.default_rng(1), 20_000) == pytest.approx(exact, rel=0.1)
-    assert discrepancy(alone[0], alone[0], np.random.default_rng(1)) == 0.0
+    one, other = (MixtureOfGaussians((part,), np.ones(1)) for part in (a, b))
+    assert discrepancy(one, other, np.random.default_rng(1), 20_000) == pytest.approx(exact, rel=0.1)
+    assert discrepancy(one, one, np.random.default_rng(1)) == 0.0
 
 
 def bound(target: Target, q: MixtureOfGaussians) -> float:
