@@ -124,7 +124,7 @@ def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
     import reports
 
     for path in [
-        *pages.write(folder, name, chosen.summary, chosen.tables, measured),
+        *pages.write(folder, name, chosen.summary, chosen.tables, measured, chosen.picture),
         reports.write(folder, folder / "report.html"),
     ]:
         click.echo(os.fsencode(path.resolve()))

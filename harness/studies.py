@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness import agreement, registry
+from harness import agreement, directions, registry, tails
 from harness.budget import Budget
 from harness.presets import PRESETS, Preset
 from harness.spec import Spec, parse
@@ -22,12 +22,14 @@ class Study:
         tables: those of `reports.study.TABLES` that it ends in; beside them there is always the report.
         wherever: methods that take part as soon as they are registered.
         measured: makes a table of the study's targets that no race makes, or None.
+        picture: that of `reports.study.PICTURES` that it ends in, or ''.
     """
 
     race: Preset
     tables: tuple[str, ...] = ()
     wherever: tuple[str, ...] = ()
     measured: Callable[[list[Spec]], Section] | None = None
+    picture: str = ""
 
     @property
     def summary(self) -> str:
@@ -171,7 +173,45 @@ STUDIES = {
         replace(
             PRESETS["standard"], summary="which alarms warn of a wrong answer, and which answers are silently wrong"
         ),
-        ("alarms", "alarms-by-method", "alarms-by-target", "silent", "alarms-by-pair"),
+        ("alarms", "blind-spot", "alarms-by-method", "alarms-by-target", "silent", "alarms-by-pair"),
+        measured=tails.measure,
+    ),
+    "directions": Study(
+        Preset(
+            "what either direction of KL, and what lies between, makes of two modes ten standard deviations apart",
+            (
+                f"bimodal_mixture[dim={directions.DIM},separation={directions.SEPARATION:g},"
+                f"weight={directions.WEIGHT:g}]",
+            ),
+            (
+                "laplace",
+                "advi_meanfield",
+                "advi_fullrank",
+                "forward_kl_meanfield",
+                "forward_kl_fullrank",
+                "mixture_vi",
+                "mixture_vi[covariance=diagonal]",
+                "boosting",
+                "svgd",
+            ),
+            10,
+            Budget(300_000, 60.0),
+        ),
+        ("directions", "blind-spot"),
+        (
+            "pathfinder",
+            "multi_pathfinder",
+            "bam",
+            "ngvi",
+            *(f"alpha_vi[alpha={alpha:g}]" for alpha in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)),
+            "adaptive_is",
+            "msc",
+            "realnvp",
+            "realnvp[annealing=4000]",
+            "planar[annealing=4000]",
+        ),
+        measured=directions.measure,
+        picture="directions",
     ),
     "quantities": Study(
         replace(

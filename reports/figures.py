@@ -85,6 +85,11 @@ def picture(draw: "Callable[[Figure], None]", size: tuple[float, float]) -> byte
     return _saved(draw, size, (_SVG,))["svg"]
 
 
+def pictures(draw: "Callable[[Figure], None]", size: tuple[float, float]) -> dict[str, bytes]:
+    """As `picture`, as SVG and as PNG, by suffix."""
+    return _saved(draw, size, (_SVG, _PNG))
+
+
 def _render(number: int, numbers: Numbers) -> dict[str, bytes]:
     def draw(figure: "Figure") -> None:
         _DRAW[number](figure, numbers)
@@ -93,7 +98,7 @@ def _render(number: int, numbers: Numbers) -> dict[str, bytes]:
                 charts.wrapped(str(numbers["note"]), figure), fontsize=8, color=charts.QUIET, x=0.01, ha="left"
             )
 
-    return _saved(draw, charts.SIZES[number], (_SVG, _PNG))
+    return pictures(draw, charts.SIZES[number])
 
 
 def _saved(

@@ -4,10 +4,13 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reports import (
+    blind_spot,
+    directions,
     discrete,
+    figures,
     modes,
     paired,
     runs,
@@ -18,6 +21,9 @@ from reports import (
 )
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Page, Section, keep
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "paired": paired.section,
@@ -32,6 +38,13 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "alarms-by-target": tables_of_alarms.targets,
     "alarms-by-pair": tables_of_alarms.pairs,
     "silent": tables_of_alarms.silent,
+    "directions": directions.section,
+    "blind-spot": blind_spot.section,
+}
+
+# Figures by name: their size in inches, and what draws them from the results and from what was measured apart.
+PICTURES: dict[str, tuple[tuple[float, float], Callable[["Figure", runs.Results, Section], None]]] = {
+    "directions": (directions.SIZE, directions.draw),
 }
 
 PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {"discrete": discrete.page}  # of studies that are no race
@@ -62,11 +75,17 @@ def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Ma
 
 
 def write(
-    folder: str | os.PathLike[str], name: str, summary: str, tables: Sequence[str], measured: Section | None = None
+    folder: str | os.PathLike[str],
+    name: str,
+    summary: str,
+    tables: Sequence[str],
+    measured: Section | None = None,
+    picture: str = "",
 ) -> list[Path]:
     """Write NAME.md and NAME.json about the records in `folder`, with those of `TABLES` that there is something for.
 
-    A table that was `measured` apart from the race comes first, and is kept in the folder for its report.
+    The picture of that name in `PICTURES` is written as NAME.svg and NAME.png, and needs something measured. What was
+    `measured` apart from the race comes first, and is kept in the folder for its report.
 
     Raises:
         RecordsError: there are no results, or a file cannot be written.
@@ -96,6 +115,14 @@ def write(
         where / f"{name}.md": text,
         where / f"{name}.json": json.dumps(numbers, indent=1, allow_nan=False) + "\n",
     }
-    for path, content in written.items():
-        write_atomically(path, content.encode())
-    return list(written)
+    drawn = {} if measured is None or not picture else _drawn(picture, results, measured)
+    shown = {path: content.encode() for path, content in written.items()}
+    shown |= {where / f"{name}.{suffix}": content for suffix, content in drawn.items()}
+    for path, content in shown.items():
+        write_atomically(path, content)
+    return list(shown)
+
+
+def _drawn(picture: str, results: runs.Results, measured: Section) -> dict[str, bytes]:
+    size, draw = PICTURES[picture]
+    return figures.pictures(lambda figure: draw(figure, results, measured), size)

@@ -81,18 +81,12 @@ class State:
     def at(cls, q: Gaussian) -> "State":
         """A state that starts from q."""
         dim = q.dim
-        group = min(max(_power(dim), SMALLEST_GROUP), LARGEST_GROUP)
-        groups = -(-dim // group)
-        parts = min(_power(groups), LARGEST_BLOCK // group)
-        signs = hadamard(parts, dtype=np.int8)[:, np.arange(groups) % parts]
         state = cls(
             aligned(q.mean),
             aligned(q.factor),
             zeros(dim),
             zeros(*q.factor.shape),
-            np.ascontiguousarray(np.repeat(signs, group, axis=1)),
-            zeros(group, groups * group),
-            np.arange(parts * group),
+            *block_of(dim),
             np.zeros(4, dtype=np.int64),
             zeros(6, dim),
             zeros(0, 0) if q.diagonal else zeros(dim, dim),
@@ -166,6 +160,15 @@ class State:
         count, rise, rise_square, level = (float(height) for height in self.heights)
         rise, rise_square = rise / max(count, 1.0), rise_square / max(count, 1.0)
         return Average(q, spread, wobble, level + rise, rise_square - rise * rise)
+
+
+def block_of(dim: int) -> tuple[np.ndarray, Matrix, np.ndarray]:
+    """What a block of directions is made of: signs of its parts, room for a rotation, and the order of its rows."""
+    group = min(max(_power(dim), SMALLEST_GROUP), LARGEST_GROUP)
+    groups = -(-dim // group)
+    parts = min(_power(groups), LARGEST_BLOCK // group)
+    signs = hadamard(parts, dtype=np.int8)[:, np.arange(groups) % parts]
+    return np.ascontiguousarray(np.repeat(signs, group, axis=1)), zeros(group, groups * group), np.arange(parts * group)
 
 
 def _power(n: int) -> int:

@@ -14,10 +14,10 @@ from targets.options import require
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 from variational.evaluation import compile_log_densities, log_densities
-from variational.gaussian import Gaussian, triangular
+from variational.gaussian import Gaussian
 from variational.grid import integrate
 from variational.method import Recipe
-from variational.mode import compile_search, curvature, find_mode, starting_point
+from variational.mode import around_mode, compile_search, starting_point
 from variational.proposal import Mixture, StudentT
 from variational.psis import smooth
 
@@ -84,23 +84,13 @@ class ForwardRun:
             if start is None:
                 self._fail("no starting point has a finite density and gradient")
                 return
-            found.append(self._around_mode(*start))
+            found.append(around_mode(self.target, *start, ROUGH, ROUGH_LIMIT, self.work))
             if len(found) == 1 and self.target.dim <= 2 and self._by_grid(found[0]):
                 return
         points = np.array([self.target.start(self.rng) for _ in range(SPREAD)])
         self.wide = StudentT(Gaussian(points.mean(axis=0), points.std(axis=0) + 1e-8))
         parts = (self.wide, *(StudentT(shape) for shape in found))
         self.proposal = Mixture(parts, tuple(1 / len(parts) for _ in parts))
-
-    def _around_mode(self, x: Vector, value: float, gradient: Vector) -> Gaussian:
-        mode = find_mode(self.target, x, value, gradient, ROUGH, ROUGH_LIMIT, self.work)
-        hessian = curvature(self.target, mode.x, mode.scale, self.work) * np.outer(mode.scale, mode.scale)
-        if not np.all(np.isfinite(hessian)):
-            return Gaussian(mode.x, mode.scale)
-        values, vectors = np.linalg.eigh(hessian)
-        size = np.maximum(np.abs(values), 1e-3 * max(1.0, float(np.abs(values).max())))
-        root = mode.scale[:, None] * vectors / np.sqrt(size)
-        return Gaussian(mode.x, triangular(root))
 
     def _by_grid(self, shape: Gaussian) -> bool:
         """Whether a grid held the density; it does not where tails are heavy."""

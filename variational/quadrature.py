@@ -1,7 +1,8 @@
 """Both divergences minimised by quadrature in one or two dimensions: every optimum, to many digits, without noise.
 
 For figures and tests. The reverse divergence KL(q || p) is an integral over q, on nodes that move with it; the forward
-one, KL(p || q), is an integral over p on a fixed grid. Both are minimised by BFGS from a start that is given.
+one, KL(p || q), is an integral over p on a fixed grid; those between need nodes that cover both. All are minimised by
+BFGS from a start that is given.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from variational.grid import Grid, integrate
 
 REACH = 9.0  # standard deviations of q that its nodes cover; beyond lies 1e-19 of its mass
 NODES = {1: 1201, 2: 97}
+ALPHA_NODES = 2001
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,39 @@ def forward_kl(
     return _minimise(objective, _pack(mean, sd, fullrank), target.dim, fullrank)
 
 
+def alpha_divergence(target: Target, alpha: float, mean: Vector, sd: Vector, *, grid: Grid | None = None) -> Optimum:
+    """The minimum of an alpha-divergence that BFGS reaches from N(mean, sd^2), in one dimension.
+
+    D_alpha = (1 - int p^alpha q^(1 - alpha)) / (alpha (1 - alpha)) tends to KL(q || p) as alpha goes to zero, and to
+    KL(p || q) as it goes to one (Amari 1985; Minka 2005). `grid` is as in `forward_kl`.
+
+    Raises:
+        UsageError: alpha does not lie between 0 and 1, or the target has more than one dimension, or no grid holds it.
+    """
+    require(0 < alpha < 1, f"alpha={alpha:g} is not accepted; it takes a number above 0 and below 1")
+    require(target.dim == 1, f"{target.name} has {target.dim} dimensions; alpha-divergences take one here")
+    held = grid or integrate(target, np.asarray(mean, dtype=np.float64), np.asarray(sd, dtype=np.float64))
+    require(held is not None, f"{target.name} is not accepted: no grid holds its density")
+    assert held is not None  # noqa: S101
+    low, high = float(held.axes[0][0]), float(held.axes[0][-1])
+
+    def objective(parameters: Vector) -> tuple[float, Vector]:
+        q = _unpack(parameters, 1, fullrank=False)
+        reach = REACH * float(q.factor[0])
+        axis = np.linspace(min(low, q.mean[0] - reach), max(high, q.mean[0] + reach), ALPHA_NODES)
+        step = axis[1] - axis[0]
+        log_q = q.log_density(axis[:, None])
+        log_p = gradients(target, axis[:, None])[0] - held.log_normaliser
+        with np.errstate(invalid="ignore", under="ignore"):
+            mixed = np.nan_to_num(np.exp(alpha * log_p + (1 - alpha) * log_q), nan=0.0)
+        weight = (mixed - np.exp(log_q)) * step / alpha  # E_q of the slopes is zero: without it small alphas cancel
+        z = (axis - q.mean[0]) / q.factor[0]
+        slope = np.array([weight @ z / q.factor[0], weight @ (z**2 - 1)])
+        return -float(weight.sum()) / (1 - alpha), -slope
+
+    return _minimise(objective, _pack(mean, sd, fullrank=False), 1, fullrank=False)
+
+
 def reverse_kl_optima(
     target: Target, means: Matrix, sds: Matrix, *, fullrank: bool = False, apart: float = 1e-3
 ) -> list[Optimum]:
@@ -111,9 +146,14 @@ def reverse_kl_optima(
 
     Two are the same where means and covariances agree to `apart`, in units of sd.
     """
+    starts = zip(np.atleast_2d(means), np.atleast_2d(sds), strict=True)
+    return distinct([reverse_kl(target, mean, sd, fullrank=fullrank) for mean, sd in starts], apart)
+
+
+def distinct(optima: list[Optimum], apart: float = 1e-3) -> list[Optimum]:
+    """The stable ones, each once, best first; `apart` is as in `reverse_kl_optima`."""
     kept: list[Optimum] = []
-    for mean, sd in zip(np.atleast_2d(means), np.atleast_2d(sds), strict=True):
-        found = reverse_kl(target, mean, sd, fullrank=fullrank)
+    for found in optima:
         if found.stable and not any(_same(found.q, other.q, apart) for other in kept):
             kept.append(found)
     return sorted(kept, key=lambda optimum: optimum.divergence)

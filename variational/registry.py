@@ -43,6 +43,21 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "mixture_vi": Entry(
+            "variational.mixture_vi:mixture_vi",
+            "reverse KL by natural gradients, mixture of Gaussians with dense or diagonal covariances",
+            ("vi", "mixture", "reverse-kl"),
+        ),
+        "boosting": Entry(
+            "variational.boosting:boosting",
+            "reverse KL by adding Gaussians one by one where the fit so far leaves most out",
+            ("vi", "mixture", "reverse-kl"),
+        ),
+        "svgd": Entry(
+            "variational.svgd:svgd",
+            "Stein variational gradient descent of particles",
+            ("vi", "particles", "reverse-kl"),
+        ),
     },
 )
 

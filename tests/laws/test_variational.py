@@ -57,7 +57,7 @@ def same(a: Approximation, b: Approximation) -> bool:
     return all(np.array_equal(first, second) for first, second in pairs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if "particles" not in METHODS.entries[n].tags])
 def test_the_closed_form_optimum_of_a_gaussian_is_reached(name: str) -> None:
     target = targets.load("correlated_gaussian", dim=6, rho=0.7)
     assert target.gaussian is not None and target.truth is not None
@@ -85,7 +85,7 @@ DRAWS = 20_000
 def test_moments_quantiles_and_density_are_those_of_its_draws(name: str) -> None:
     """Of what a method believes of a banana, or of a Gaussian. Six standard errors: false alarms below 1e-6 in all.
 
-    A density is held against its draws by E_q[r / q] = 1, for a Gaussian r about a draw and half as wide as q.
+    A density is held against its draws by E_q[r / q] = 1, for a Gaussian r about a dense point, a fifth as wide as q.
     """
     target = GAUSSIAN if name in CHOOSY else targets.load("banana", dim=2)
     run = finish(method(name).start(target, 6), budget=20_000)
@@ -105,7 +105,9 @@ def test_moments_quantiles_and_density_are_those_of_its_draws(name: str) -> None
         assert np.all(np.abs(below - share) < 6 * np.sqrt(share * (1 - share) / DRAWS) + _granularity(q, draws))
     density = q.log_density(draws)
     if density is not None:
-        narrow = Gaussian.from_moments(draws[0], 0.25 * q.covariance)
+        others = q.sample(np.random.default_rng([6, 2]), 1000)
+        densest = others[int(np.argmax(q.log_density(others)))]
+        narrow = Gaussian.from_moments(densest, 0.04 * q.covariance)
         ratio = np.exp(narrow.log_density(draws) - density)
         assert abs(ratio.mean() - 1) < 6 * ratio.std() / np.sqrt(DRAWS)
         assert ratio.std() / np.sqrt(DRAWS) < 0.1, "too few draws fall where it is asked"
