@@ -39,6 +39,11 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "ep": Entry(
+            "variational.ep:ep",
+            "expectation propagation: Gaussian sites that match moments, for targets that offer their sites",
+            ("vi", "fullrank", "forward-kl"),
+        ),
     },
 )
 
