@@ -137,5 +137,5 @@ def _grid(data: Matrix) -> Grid:
     seen = scan[values > values.max() - NEGLIGIBLE]
     margin = 2 * edge / 200
     lower, upper = seen.min(axis=0) - margin, seen.max(axis=0) + margin
-    counts = tuple(int(math.ceil((b - a) / least * NODES_PER_SD)) + 1 for a, b in zip(lower, upper, strict=True))
+    counts = tuple(math.ceil((b - a) / least * NODES_PER_SD) + 1 for a, b in zip(lower, upper, strict=True))
     return Grid(log_density, lower, upper, counts)

@@ -41,7 +41,7 @@ def site(function: Callable[..., float]) -> Any:
 
 @helper
 def invert_positive(matrix, inverse):  # type: ignore[no-untyped-def]
-    """Write the inverse of a small symmetric matrix, by Gauss and Jordan; log determinant, NaN if it is not positive."""
+    """Write the inverse of a small symmetric matrix (Gauss and Jordan); log determinant, NaN if it is not positive."""
     size = matrix.shape[0]
     log_determinant = 0.0
     for i in range(size):
@@ -66,7 +66,7 @@ def invert_positive(matrix, inverse):  # type: ignore[no-untyped-def]
 
 @helper
 def log_normal_cdf(z):  # type: ignore[no-untyped-def]
-    """log Phi(z), r = phi(z) / Phi(z), and z + r without cancellation, anywhere (Abramowitz and Stegun 26.2.14)."""
+    """The log of Phi(z), r = phi(z) / Phi(z), and z + r without cancellation (Abramowitz and Stegun 26.2.14)."""
     log_height = -0.5 * z * z - 0.5 * _LOG_2PI
     if z > TAIL:
         probability = 0.5 * math.erfc(-z / math.sqrt(2.0))
@@ -159,7 +159,7 @@ def tilt(log_site, unit, mean, covariance, parameters, new_mean, new_covariance)
 @helper
 def log_logistic(u, parameters):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """-log(1 + exp(-u))."""
-    return (0.0 if u > 0.0 else u) - math.log1p(math.exp(-abs(u)))
+    return min(u, 0.0) - math.log1p(math.exp(-abs(u)))
 
 
 @site

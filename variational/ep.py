@@ -59,7 +59,9 @@ class EpRun:
         old = self.precisions.copy(), self.shifts.copy()
         tally = self._visit(self.damping)
         share = 1.0
-        while not self._refresh():  # only where a factor is negative: from p's own prior on, sweep by sweep, q is proper
+        while (
+            not self._refresh()
+        ):  # only where a factor is negative: from p's own prior on, sweep by sweep, q is proper
             share *= 0.5
             self.damping = max(LEAST, 0.5 * self.damping)
             if share < LEAST:

@@ -13,6 +13,7 @@ from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned
 from targets.protocols import Work
 from targets.target import Target
 from variational.evaluation import gradients, with_gradients
+from variational.gaussian import Gaussian, triangular
 
 HISTORY = 10
 SLACK = 1e-6  # nats by which a step may lose height: rounding near the mode
@@ -201,6 +202,19 @@ def curvature(target: Target, x: Vector, scale: Vector, work: Work, step: float 
     _, below = gradients(target, x - offsets, work)
     matrix = (below - above) / (2 * step * scale[:, None])
     return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def around_mode(
+    target: Target, x: Vector, value: float, gradient: Vector, tolerance: float, limit: int, work: Work
+) -> Gaussian:
+    """The mode that `find_mode` finds, with the curvature there; where that is upwards, as if it were downwards."""
+    mode = find_mode(target, x, value, gradient, tolerance, limit, work)
+    hessian = curvature(target, mode.x, mode.scale, work) * np.outer(mode.scale, mode.scale)
+    if not np.all(np.isfinite(hessian)):
+        return Gaussian(mode.x, mode.scale)
+    values, vectors = np.linalg.eigh(hessian)
+    size = np.maximum(np.abs(values), 1e-3 * max(1.0, float(np.abs(values).max())))
+    return Gaussian(mode.x, triangular(mode.scale[:, None] * vectors / np.sqrt(size)))
 
 
 def compile_search(target: Target) -> None:
