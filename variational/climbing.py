@@ -17,10 +17,11 @@ def resample(log_weights, retained, uniforms, shares, old_shares, last, metropol
 
     `log_weights` (chains, steps, fresh) of log p - log q, `retained` (chains,) of what chains hold, updated; `uniforms`
     (chains, steps). Conditional importance sampling (Naesseth, Lindsten and Blei 2020, algorithm 2) chooses in
-    proportion to the weights; `metropolis`, with one fresh draw, accepts it with the ratio of the weights. Each step has
-    a share of one, which goes to all its draws by their probabilities, or to the state that results: added to `shares`
-    (chains, steps, fresh), or to `old_shares` (chains,) while a chain holds what it came with. `last` (chains,) is the
-    flat index steps x fresh of what it holds at the end, or -1. The moves are the sum of probabilities of leaving.
+    proportion to the weights; `metropolis`, with one fresh draw, accepts it with the ratio of the weights. Each step
+    has a share of one, which goes to all its draws by their probabilities, or to the state that results: added to
+    `shares` (chains, steps, fresh), or to `old_shares` (chains,) while a chain holds what it came with. `last`
+    (chains,) is the flat index steps x fresh of what it holds at the end, or -1. The moves are the sum of
+    probabilities of leaving.
     """
     chains, steps, fresh = log_weights.shape
     moves = 0.0
@@ -83,10 +84,10 @@ def trajectories(  # type: ignore[no-untyped-def]
 ):
     """Hamiltonian trajectories (Neal 2011, section 5.2) from the states of all chains; returns gradients and moves.
 
-    `states`, `slopes` (chains, dim) and `heights` (chains,) are positions, gradients and log densities, updated. Momenta
-    are standard in the coordinates z of x = A z, with A = `factor`: (1, dim) a diagonal, or (dim, dim). `normals`
-    (chains, steps, dim) and `uniforms` (chains, steps, 2) are the random numbers; `visited` (chains, steps, dim) is
-    written; `spare` (4, dim). A trajectory is about `length` long, jittered by a half, and takes `most` steps at most.
+    `states`, `slopes` (chains, dim) and `heights` (chains,) are positions, gradients and log densities, updated.
+    Momenta are standard in the coordinates z of x = A z, with A = `factor`: (1, dim) a diagonal, or (dim, dim).
+    `normals` (chains, steps, dim) and `uniforms` (chains, steps, 2) are the random numbers; `visited` (chains, steps,
+    dim) is written; `spare` (4, dim). A trajectory is about `length` long, jittered by a half, in `most` steps at most.
     """
     chains, steps, dim = normals.shape
     diagonal = factor.shape[0] == 1 and dim > 1

@@ -108,7 +108,7 @@ class EpRun:
         return tally
 
     def _refresh(self) -> bool:
-        """q from the natural parameters, without the rounding that rank-one updates gather; whether it is proper."""
+        """The q of the natural parameters, without the rounding that rank-one updates gather; whether it is proper."""
         n, width, dim = self.sites.projections.shape
         rows = self.sites.projections.reshape(n * width, dim)
         scaled = np.einsum("nab,nbi->nai", self.precisions, self.sites.projections).reshape(n * width, dim)
@@ -131,7 +131,7 @@ class EpRun:
         if len(self.shifts):
             energy = float(self._visit(0.0)[ENERGY])
             prior = _log_partition(self.prior_mean, self.prior_precision)
-            self.log_normaliser = energy + _log_partition(self.mean, np.linalg.inv(self.covariance)) - prior
+            self.log_normaliser = energy + _log_partition(self.mean, np.asarray(np.linalg.inv(self.covariance))) - prior
 
     def _fail(self, reason: str) -> None:
         self.status, self.reason = Status.FAILED, reason
@@ -147,7 +147,7 @@ class EpRun:
 
 
 def _log_partition(mean: Vector, precision: Matrix) -> float:
-    """log of the integral of exp(h'x - x'Lx / 2), but for the powers of 2 pi, which cancel."""
+    """The log of the integral of exp(h'x - x'Lx / 2), but for the powers of 2 pi, which cancel."""
     return 0.5 * float(mean @ precision @ mean - np.linalg.slogdet(precision)[1])
 
 
@@ -197,7 +197,7 @@ def ep(
         require(found is not None, f"ep: {target.name} is not accepted: {_refuse(target)}")
         assert found is not None  # noqa: S101
         mean, precision, sites = found
-        n, width, dim = sites.projections.shape
+        n, width, _ = sites.projections.shape
         return EpRun(
             target,
             sites,

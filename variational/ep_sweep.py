@@ -35,7 +35,7 @@ def project(projection, mean, covariance, at, across, marginal):  # type: ignore
 
 @helper
 def apply(matrix, vector, result):  # type: ignore[no-untyped-def]
-    """result = matrix vector, all small."""
+    """Write matrix times vector, all small."""
     for a in range(matrix.shape[0]):
         total = 0.0
         for b in range(matrix.shape[1]):
@@ -117,7 +117,7 @@ def visit(  # type: ignore[no-untyped-def]
         if math.isnan(invert_positive(matched, asked)) or not abs(log_z) < np.inf:
             tally[SKIPPED] += 1.0
             continue
-        # `asked` is the precision of the matched Gaussian; less the cavity's it is the site's, less the old one a change
+        # `asked` is the precision of the matched Gaussian; less q's own it is the change of the site's
         apply(asked, matched_mean, push)
         energy = log_z - 0.5 * (tightness + spread)
         change = 0.0

@@ -205,15 +205,16 @@ class ClimbRun:
 
 def stepped(q: Gaussian, points: Matrix, weights: Vector, rate: float) -> Gaussian | None:
     """The Gaussian with the moments of (1 - rate) q + rate x the weighted points; None where they are not proper."""
-    mean = weights @ points
-    away, shift = points - mean, mean - q.mean
-    new = q.mean + rate * shift
+    with np.errstate(all="ignore"):  # where the density has no finite integral, q may run away
+        mean = weights @ points
+        away, shift = points - mean, mean - q.mean
+        new = q.mean + rate * shift
+        covariance = weights @ away**2 if q.diagonal else (away * weights[:, None]).T @ away
+        own, between = (q.variance, shift**2) if q.diagonal else (q.covariance, np.outer(shift, shift))
+        mixed = (1 - rate) * (own + rate * between) + rate * covariance
+    if not (np.all(np.isfinite(new)) and np.all(np.isfinite(mixed))):
+        return None
     try:
-        if q.diagonal:
-            spread = weights @ away**2
-            return Gaussian.from_moments(new, (1 - rate) * (q.variance + rate * shift**2) + rate * spread)
-        covariance = (away * weights[:, None]).T @ away
-        mixed = (1 - rate) * (q.covariance + rate * np.outer(shift, shift)) + rate * covariance
         return Gaussian.from_moments(new, mixed)
     except np.linalg.LinAlgError:
         return None

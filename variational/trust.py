@@ -76,8 +76,8 @@ def _tail(evidence: Evidence) -> tuple[bool, str] | None:
         return None
     if evidence.k_hat < limit:
         return True, (
-            f"k-hat {evidence.k_hat:.2f} is below {limit:.2f}: where q draws, it is near p (a mode that it never visits "
-            "does not show)"
+            f"k-hat {evidence.k_hat:.2f} is below {limit:.2f}: where q draws, it is near p (a mode that it never "
+            "visits does not show)"
         )
     return False, f"k-hat {evidence.k_hat:.2f} is not below {limit:.2f}: q misses tails of p"
 

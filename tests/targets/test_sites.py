@@ -48,7 +48,7 @@ def test_moments_of_a_gaussian_times_a_site(site, log_site, mean: float, varianc
 
 
 def test_tails_stay_numbers() -> None:
-    """Far out a logistic site is exp(u), which shifts a Gaussian by its variance, and a probit one a Gaussian itself."""
+    """Far out a logistic site is exp(u), which shifts a Gaussian by its variance, and a probit one is a Gaussian."""
     for mean in (-1e3, -1e6):
         log_z, new_mean, new_covariance = tilted(logistic, mean, 4.0)
         assert log_z == pytest.approx(mean + 2.0, rel=1e-12)

@@ -30,7 +30,7 @@ def regression(x, gradient, data):  # type: ignore[no-untyped-def]
 def conjugate(n: int = 30, dim: int = 4) -> tuple[Target, Gaussian, float]:
     """A linear regression with a dense prior, its exact posterior and its log evidence."""
     rng = np.random.default_rng(n)
-    factor = np.linalg.cholesky(np.cov(rng.standard_normal((dim, 50))) + 0.5)
+    factor = np.asarray(np.linalg.cholesky(np.cov(rng.standard_normal((dim, 50))) + 0.5))
     design, mean = rng.standard_normal((n, dim)), rng.standard_normal(dim)
     noise = rng.uniform(0.2, 3.0, n)
     y = design @ rng.standard_normal(dim) + np.sqrt(noise) * rng.standard_normal(n)
@@ -43,7 +43,7 @@ def conjugate(n: int = 30, dim: int = 4) -> tuple[Target, Gaussian, float]:
         sites=Sites(normal, design[:, None, :].copy(), np.column_stack([y, noise])),
     )
     prior = np.linalg.inv(factor @ factor.T)
-    covariance = np.linalg.inv(prior + design.T @ (design / noise[:, None]))
+    covariance = np.asarray(np.linalg.inv(prior + design.T @ (design / noise[:, None])))
     centre = covariance @ (prior @ mean + design.T @ (y / noise))
     evidence = stats.multivariate_normal(design @ mean, design @ factor @ factor.T @ design.T + np.diag(noise))
     return target, Gaussian.from_moments(centre, covariance), float(evidence.logpdf(y))
@@ -69,7 +69,7 @@ def test_a_conjugate_model_is_exact(schedule: str) -> None:
 
 
 def test_a_conjugate_model_takes_one_sweep_in_either_order_and_charges_its_rows() -> None:
-    """A Gaussian site has the same factor in whatever context; a second sweep sees that nothing moves, a third adds up."""
+    """A Gaussian site has the same factor in any context; a second sweep sees that nothing moves, a third adds up."""
     target, _, _ = conjugate(n=30)
     for schedule in SCHEDULES:
         run = run_to_end(target, schedule=schedule, damping=1.0)

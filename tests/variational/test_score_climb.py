@@ -1,5 +1,7 @@
 """Markovian score climbing: kernels leave p invariant, averages are those of the chains, and slow mixing is told."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -42,11 +44,15 @@ def same_law(values: np.ndarray, shares: np.ndarray | None = None) -> float:
 
 
 def chosen(metropolis: bool, fresh: int, spoil: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where REPEATS chains from exact draws are after three steps; all their points, and the shares of those."""
+    """Where REPEATS chains from exact draws are after three steps; all their points, and the shares of those.
+
+    What chains hold is weighed with q to the power 1 - `spoil`; at -1 the bias is 13 to 16 standard errors.
+    """
     rng = np.random.default_rng(7)
     old, new = exact(REPEATS, 8), Q.sample(rng, REPEATS * 3 * fresh)[:, 0].reshape(REPEATS, 3, fresh)
     shares, old_shares, last = np.zeros((REPEATS, 3, fresh)), np.zeros(REPEATS), np.zeros(REPEATS, dtype=np.int64)
-    resample(weights(new), weights(old) + spoil, rng.random((REPEATS, 3)), shares, old_shares, last, metropolis)
+    retained = weights(old) + spoil * Q.log_density(old[:, None])
+    resample(weights(new), retained, rng.random((REPEATS, 3)), shares, old_shares, last, metropolis)
     points = np.column_stack([old, new.reshape(REPEATS, -1)])
     shares = np.column_stack([old_shares, shares.reshape(REPEATS, -1)]) / 3
     return points[np.arange(REPEATS), last + 1], points, shares
@@ -63,7 +69,7 @@ def test_proposals_from_q_leave_p_as_it_is(metropolis: bool, fresh: int) -> None
 
 @pytest.mark.parametrize(("metropolis", "fresh"), [(False, 4), (True, 1)])
 def test_a_retained_weight_that_is_wrong_would_be_seen(metropolis: bool, fresh: int) -> None:
-    assert same_law(chosen(metropolis, fresh, spoil=0.5)[0]) > 8
+    assert same_law(chosen(metropolis, fresh, spoil=-1.0)[0]) > 8
 
 
 @pytest.mark.parametrize("scale", [0.7, 2.5])
@@ -146,11 +152,12 @@ def run_to_end(name: str, target: Target, seed: int = 1, budget: int = 150_000, 
     return run
 
 
-@pytest.mark.parametrize(("name", "options"), [("msc", {}), ("msc", {"kernel": "hmc"}), ("jsa", {})])
+@pytest.mark.parametrize(("name", "options"), [("msc", {}), ("msc", {"kernel": "hmc"}), ("jsa", {})], ids=str)
 @pytest.mark.parametrize("family", ["fullrank", "meanfield"])
-def test_it_matches_the_moments_of_two_modes(name: str, options: dict[str, object], family: str) -> None:
+def test_it_matches_the_moments_of_two_modes(name: str, options: dict[str, Any], family: str) -> None:
     """The forward-KL optimum is the mixture's own moments. It stops at 0.02 sd: six such errors."""
     target = targets.load("bimodal_mixture", dim=2, separation=3.0, weight=0.3)
+    assert target.truth is not None
     run = run_to_end(name, target, family=family, **options)
     q, moments = run.approximation(), target.truth.moments
     assert run.status is Status.CONVERGED and q.diagonal == (family == "meanfield")

@@ -1,6 +1,7 @@
 """The verdict on a fit: what speaks for it and against it, and the one call that asks for it."""
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -39,7 +40,7 @@ def test_all_that_speaks_for_a_fit() -> None:
         ({"monte_carlo_error": 0.2}, "error of 0.200 sd"),
     ],
 )
-def test_one_finding_is_enough_against_it(changed: dict[str, object], why: str) -> None:
+def test_one_finding_is_enough_against_it(changed: dict[str, Any], why: str) -> None:
     said = verdict(**changed)
     assert said.converged and said.trustworthy is False
     assert any(why in reason for reason in said.reasons)
@@ -96,7 +97,7 @@ def test_a_density_of_ones_own_is_fitted_and_judged(given: dict[str, object]) ->
     assert q is not None and fit.verdict.trustworthy and math.isnan(fit.eubo.value)
     np.testing.assert_allclose(q.mean, 1.0, atol=1e-5)
     np.testing.assert_allclose(q.covariance, 4 * np.eye(3), atol=1e-3)
-    assert fit.elbo.value == pytest.approx(1.5 * math.log(2 * math.pi * 4), abs=1e-3)
+    assert fit.elbo.value == pytest.approx(1.5 * math.log(2 * math.pi * 4), abs=6 * fit.elbo.error)
     assert "eubo" not in repr(fit)
 
 
