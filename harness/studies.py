@@ -156,6 +156,31 @@ STUDIES = {
         ),
         ("quantities", "quantity-crossovers"),
     ),
+    "mass-covering": Study(
+        Preset(
+            "up to which dimension fits under the forward KL have better standard deviations than those under the reverse",
+            tuple(
+                f"{target}[dim={dim}]"
+                for target in ("student_t", "correlated_gaussian")
+                for dim in (2, 5, 10, 20, 50, 100)
+            ),
+            (
+                "advi_meanfield",
+                "forward_kl_meanfield",
+                "msc[family=meanfield]",
+                "msc[family=meanfield,kernel=hmc]",
+                "advi_fullrank",
+                "forward_kl_fullrank",
+                "adaptive_is",
+                "msc",
+                "msc[kernel=hmc]",
+                "jsa",
+            ),
+            3,
+            Budget(100_000, 30.0),
+        ),
+        ("directions",),
+    ),
     "references": Study(
         Preset(
             "whether NUTS agrees with the reference draws of posteriordb, and what fits make of them",

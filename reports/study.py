@@ -5,7 +5,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
+from reports import (
+    modes,
+    paired,
+    runs,
+    tables_of_alarms,
+    tables_of_dimension,
+    tables_of_efficiency,
+    tables_of_quantities,
+)
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Section, keep
 
@@ -21,6 +29,7 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "alarms-by-target": tables_of_alarms.targets,
     "alarms-by-pair": tables_of_alarms.pairs,
     "silent": tables_of_alarms.silent,
+    "directions": tables_of_dimension.directions,
 }
 
 
