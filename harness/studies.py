@@ -47,6 +47,7 @@ def _warm(take: str, fit: str, more: str = "") -> str:
     return f"nuts[warm_start={fit},take={take}{more}]"
 
 
+_DIMENSIONS = (2, 5, 10, 20, 50, 100)
 _METRICS = ("nuts[metric=nutpie_low_rank]", "nuts[metric=stan]", "nuts[metric=stan_dense]")
 
 STUDIES = {
@@ -158,7 +159,7 @@ STUDIES = {
     ),
     "mass-covering": Study(
         Preset(
-            "up to which dimension fits under the forward KL have better standard deviations than those under the reverse",
+            "up to which dimension fits under the forward KL have better standard deviations than reverse ones",
             tuple(
                 f"{target}[dim={dim}]"
                 for target in ("student_t", "correlated_gaussian")

@@ -15,8 +15,8 @@ from reports.wording import significant
 METRIC = METRICS["sd_ratio_worst"]
 GROUPS = {"independent coordinates": lambda tags: "meanfield" in tags, "others": lambda tags: "meanfield" not in tags}
 NOTE = (
-    "Median over seeds of the error of the worst standard deviation at the end, |log ratio|. † some runs failed by name; "
-    "nothing where none had an answer."
+    "Median over seeds of the error of the worst standard deviation at the end, |log ratio|. † some runs failed by "
+    "name; nothing where none had an answer."
 )
 
 
