@@ -11,6 +11,7 @@ from reports import (
     runs,
     tables_of_alarms,
     tables_of_dimension,
+    tables_of_divergences,
     tables_of_efficiency,
     tables_of_quantities,
 )
@@ -24,6 +25,7 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "accuracy": tables_of_efficiency.accuracy,
     "quantities": tables_of_quantities.errors,
     "quantity-crossovers": tables_of_quantities.crossovers,
+    "divergences": tables_of_divergences.section,
     "alarms": tables_of_alarms.alarms,
     "alarms-by-method": tables_of_alarms.methods,
     "alarms-by-target": tables_of_alarms.targets,

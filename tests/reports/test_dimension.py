@@ -48,7 +48,7 @@ def test_rows_are_ordered_by_dimension_and_show_median_errors() -> None:
 def test_it_says_where_the_direction_turns_and_compares_families_of_one_kind() -> None:
     table = tables_of_dimension.directions(few_and_many())
     assert table is not None
-    assert table.sentences == ["t, others: forward KL has the better sds at d = 2; reverse KL at d = 30."]
+    assert table.sentences == ["t, `cover`: better sds than under the reverse KL at d = 2; worse at d = 30."]
 
 
 def test_without_both_directions_there_is_no_table() -> None:
