@@ -76,7 +76,7 @@ def _cell(entry: Entry | None) -> Cell:
 
 
 def _turns(kind: str, errors: dict[Place, dict[str, float]], tags: Mapping[str, frozenset[str]]) -> list[str]:
-    """For each fit under the forward KL: where it has better standard deviations than all of its kind under the other."""
+    """For each fit under the forward KL: where its sds are better than those of all of its kind under the reverse."""
     lines = []
     for method in tags:
         if "forward-kl" not in tags[method]:
@@ -89,9 +89,7 @@ def _turns(kind: str, errors: dict[Place, dict[str, float]], tags: Mapping[str, 
                 better[found[method] < best].append(str(place.dim))
         if better[True] or better[False]:
             ahead, behind = (", ".join(better[side]) or "none" for side in (True, False))
-            lines.append(
-                f"{kind}, `{method}`: better sds than under the reverse KL at d = {ahead}; worse at d = {behind}."
-            )
+            lines.append(f"{kind}, `{method}`: better sds than reverse KL at d = {ahead}; worse at d = {behind}.")
     return lines
 
 
