@@ -75,6 +75,7 @@ def _warm(take: str, fit: str, more: str = "") -> str:
     return f"nuts[warm_start={fit},take={take}{more}]"
 
 
+_DIMENSIONS = (2, 5, 10, 20, 50, 100)
 _METRICS = ("nuts[metric=nutpie_low_rank]", "nuts[metric=stan]", "nuts[metric=stan_dense]")
 
 STUDIES = {
@@ -221,6 +222,31 @@ STUDIES = {
             seeds=10,
         ),
         ("quantities", "quantity-crossovers"),
+    ),
+    "mass-covering": Study(
+        Preset(
+            "up to which dimension fits under the forward KL have better standard deviations than reverse ones",
+            tuple(
+                f"{target}[dim={dim}]"
+                for target in ("student_t", "correlated_gaussian")
+                for dim in (2, 5, 10, 20, 50, 100)
+            ),
+            (
+                "advi_meanfield",
+                "forward_kl_meanfield",
+                "msc[family=meanfield]",
+                "msc[family=meanfield,kernel=hmc]",
+                "advi_fullrank",
+                "forward_kl_fullrank",
+                "adaptive_is",
+                "msc",
+                "msc[kernel=hmc]",
+                "jsa",
+            ),
+            3,
+            Budget(100_000, 30.0),
+        ),
+        ("mass-covering",),
     ),
     "references": Study(
         Preset(

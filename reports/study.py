@@ -15,6 +15,7 @@ from reports import (
     paired,
     runs,
     tables_of_alarms,
+    tables_of_dimension,
     tables_of_divergences,
     tables_of_efficiency,
     tables_of_quantities,
@@ -40,6 +41,7 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "silent": tables_of_alarms.silent,
     "directions": directions.section,
     "blind-spot": blind_spot.section,
+    "mass-covering": tables_of_dimension.section,
 }
 
 # Figures by name: their size in inches, and what draws them from the results and from what was measured apart.

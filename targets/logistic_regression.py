@@ -19,7 +19,8 @@ from targets.lanes import WIDTH as LANES
 from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
 from targets.quantity import Quantity
-from targets.target import GaussianPrior, Named, Rows, Target
+from targets.sites import logistic
+from targets.target import GaussianPrior, Named, Rows, Sites, Target
 
 INTERCEPT_SD = 10.0
 COEFFICIENT_SD = 2.5
@@ -234,6 +235,7 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
             np.zeros(signed.shape[1]), np.array([INTERCEPT_SD] + [COEFFICIENT_SD] * (signed.shape[1] - 1))
         ),
         rows=Rows(prior, likelihood),
+        sites=Sites(logistic, signed[:, None, :], np.zeros((len(signed), 0))),
         predictions=_predictions(signed[:PREDICTED]),
         quantities=_quantities(names, signed),
         tags=frozenset({"real-data"} if dataset == "breast_cancer" else {"synthetic"}),

@@ -110,6 +110,16 @@ TARGETS = Catalogue(
             "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",
             ("posterior",),
         ),
+        "probit_regression": Entry(
+            "targets.probit_regression:probit_regression",
+            "probit regression on synthetic data of any size: expectation propagation in closed form",
+            ("posterior", "synthetic"),
+        ),
+        "clutter": Entry(
+            "targets.clutter:clutter",
+            "the mean of a Gaussian in clutter, in one or two dimensions: sites that are mixtures",
+            ("exact", "posterior", "synthetic"),
+        ),
         "arK-arK": Entry(
             "targets.posteriordb.regressions:ark_ark",
             "an autoregression of order five (posteriordb)",

@@ -50,6 +50,25 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Sites:
+    """A density that is its Gaussian prior times sites, each a function of a few linear combinations of x.
+
+        exp(log_density(x)) = N(x; prior) prod_i site(projections[i] @ x; parameters[i])
+
+    with every constant. The prior is the target's `gaussian_prior`, normalised.
+
+    Attributes:
+        tilted: what a Gaussian times one site integrates to, compiled by `targets.sites.site`.
+        projections: (sites, width, dim); the width is 1 for regressions, and dim where a site sees all of x.
+        parameters: (sites, any number), what `tilted` reads of each.
+    """
+
+    tilted: Any
+    projections: Matrix
+    parameters: Matrix
+
+
+@dataclass(frozen=True)
 class Named:
     """Quantities of a target, with their names: `values(x: (n, dim)) -> (n, len(names))`."""
 
@@ -72,7 +91,7 @@ class Target:
         tags: words to select by, such as 'exact', 'multimodal', 'heavy-tailed', 'real-data'.
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
-        gaussian, gaussian_prior, rows, named: optional structure that some methods require.
+        gaussian, gaussian_prior, rows, sites, named: optional structure that some methods require.
         invariant: quantities that no relabelling of the coordinates changes, for a density that such a one leaves as it
             is: errors of them are errors of the answer, whatever the labels.
         predictions: what the model predicts of rows of its data, such as means, probabilities or densities; of many
@@ -99,6 +118,7 @@ class Target:
     gaussian: GaussianStructure | None = None
     gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
+    sites: Sites | None = None
     named: Named | None = None
     invariant: Named | None = None
     predictions: Named | None = None
@@ -117,6 +137,8 @@ class Target:
             raise ValueError(f"{self.name}: two quantities have the same name")
         if self.data.ndim != 2 or self.data.flags.writeable or not self.data.flags.c_contiguous:
             raise ValueError(f"{self.name}: the data must be a read-only matrix, as targets.data_matrix makes it")
+        if self.sites is not None and (self.gaussian_prior is None or self.sites.projections.shape[2] != self.dim):
+            raise ValueError(f"{self.name}: sites need a Gaussian prior, and projections (sites, width, {self.dim})")
 
     @property
     def label(self) -> str:

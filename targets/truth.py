@@ -157,6 +157,14 @@ class Certificate:
     note: str = ""
     details: dict[str, object] = field(default_factory=dict)  # chains, ess_min, r_hat_max, seed, versions
 
+    @property
+    def bounds_above(self) -> bool:
+        """Whether an average over this truth can be shown as an upper bound: not where self-normalised weights made it.
+
+        Their ratio of two averages is biased, in no known direction.
+        """
+        return self.method != "importance sampling"
+
 
 @dataclass(frozen=True)
 class Truth:

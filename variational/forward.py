@@ -31,9 +31,10 @@ KEPT = 4  # rounds that the moments are averaged over
 GROWTH, LARGEST = 1.5, 2_000_000  # of the draws from round to round, and numbers in a round at most
 GRID_TOLERANCE = 1e-6  # change of moments, in sd, at which a grid is fine enough
 WIDER = 1.1  # a proposal's sd over the moments found so far: too narrow is worse than too wide
-
-
 LARGEST_DIM = 200  # weights degenerate beyond: their logarithms spread as the dimension does
+
+NOWHERE = "no starting point has a finite density and gradient"
+PLANE = "the draws that have weight lie in a plane; the density may have no finite integral"
 
 
 class Round(NamedTuple):
@@ -80,13 +81,17 @@ class ForwardRun:
         """The modes that some starting points lead to, and the grid around the first where there are few dimensions."""
         found = []
         for _ in range(STARTS):
-            start = starting_point(self.target, self.rng, self.work)
-            if start is None:
-                self._fail("no starting point has a finite density and gradient")
+            shape = some_mode(self.target, self.rng, self.work)
+            if shape is None:
+                self._fail(NOWHERE)
                 return
-            found.append(around_mode(self.target, *start, ROUGH, ROUGH_LIMIT, self.work))
+            found.append(shape)
             if len(found) == 1 and self.target.dim <= 2 and self._by_grid(found[0]):
                 return
+        self._open(found)
+
+    def _open(self, found: list[Gaussian]) -> None:
+        """The first proposal: a wide part, and one about each shape found."""
         points = np.array([self.target.start(self.rng) for _ in range(SPREAD)])
         self.wide = StudentT(Gaussian(points.mean(axis=0), points.std(axis=0) + 1e-8))
         parts = (self.wide, *(StudentT(shape) for shape in found))
@@ -106,7 +111,27 @@ class ForwardRun:
         self.q = Gaussian.from_moments(mean, covariance if self.fullrank else np.diagonal(covariance).copy())
 
     def _round(self, proposal: Mixture) -> None:
-        """Draw, weight, match the moments of the last rounds, and fit the next proposal to them.
+        """Draw, weight, match the moments of the last rounds, and fit the next proposal to them."""
+        weighed = self._weigh(proposal)
+        if weighed is None:
+            return
+        self.rounds = [*self.rounds[1 - KEPT :], summary(*weighed)]
+        shares, size, mean, covariance = self._pool()
+        # few effective draws: keep some of the last shape, so that the next is never thinner than they can tell
+        last = proposal.parts[-1].shape
+        trust = size / (size + 2 * self.target.dim)
+        try:
+            shape = Gaussian.from_moments(mean, WIDER**2 * (trust * covariance + (1 - trust) * last.covariance))
+            if size > 2 * self.target.dim:
+                self._match(mean, covariance)
+        except np.linalg.LinAlgError:
+            self._fail(PLANE)
+            return
+        self._judge(shares, size)
+        self._propose((shape,), (1.0,))
+
+    def _weigh(self, proposal: Mixture) -> tuple[Matrix, Vector, Vector] | None:
+        """Draws, their log ratios, and their smoothed weights; None where none has a finite density.
 
         Each round is weighted against its own proposal: against those of later rounds, which were fitted to its draws,
         weights would be biased (Marin, Pudlo and Sedki 2019).
@@ -115,10 +140,13 @@ class ForwardRun:
         points = proposal.sample(self.rng, self.draws)
         ratios = log_densities(self.target, points, self.work) - proposal.log_density(points)
         weights, self.k_hat = smooth(ratios)
-        if not np.isfinite(self.k_hat):
-            self._fail("no draw has a finite density")
-            return
-        self.rounds = [*self.rounds[1 - KEPT :], _summary(points, ratios, weights)]
+        if np.isfinite(self.k_hat):
+            return points, ratios, weights
+        self._fail("no draw has a finite density")
+        return None
+
+    def _pool(self) -> tuple[Vector, float, Vector, Matrix]:
+        """Shares of the rounds, their effective draws in all, and mean and covariance over them."""
         sizes = np.array([r.size for r in self.rounds])
         shares = sizes / sizes.sum()
         mean = np.asarray(shares @ np.array([r.mean for r in self.rounds]))
@@ -131,19 +159,13 @@ class ForwardRun:
         )
         levels = np.array([r.log_normaliser for r in self.rounds])
         self.log_normaliser = float(logsumexp(levels, b=shares))
-        # few effective draws: keep some of the last shape, so that the next is never thinner than they can tell
-        size, last = float(sizes.sum()), proposal.parts[-1].shape
-        trust = size / (size + 2 * self.target.dim)
-        try:
-            shape = Gaussian.from_moments(mean, WIDER**2 * (trust * covariance + (1 - trust) * last.covariance))
-            if size > 2 * self.target.dim:
-                self._match(mean, covariance)
-        except np.linalg.LinAlgError:
-            self._fail("the draws that have weight lie in a plane; the density may have no finite integral")
-            return
-        self._judge(shares, size)
+        return shares, float(sizes.sum()), mean, covariance
+
+    def _propose(self, shapes: tuple[Gaussian, ...], weights: tuple[float, ...]) -> None:
+        """The next round draws from a t of each shape, and from the wide one."""
         assert self.wide is not None  # noqa: S101
-        self.proposal = Mixture((self.wide, StudentT(shape)), (DEFENCE, 1 - DEFENCE))
+        shares = tuple((1 - DEFENCE) * weight for weight in weights)
+        self.proposal = Mixture((self.wide, *(StudentT(shape) for shape in shapes)), (DEFENCE, *shares))
         self.draws = max(self.draws, min(int(GROWTH * self.draws), LARGEST // self.target.dim))
 
     def _judge(self, shares: Vector, size: float) -> None:
@@ -167,7 +189,14 @@ class ForwardRun:
         return {key: value for key, value in said.items() if np.isfinite(value)}
 
 
-def _summary(points: Matrix, ratios: Vector, weights: Vector) -> Round:
+def some_mode(target: Target, rng: np.random.Generator, work: Work) -> Gaussian | None:
+    """A rough mode with the curvature there, from one starting point; None where none can be evaluated."""
+    start = starting_point(target, rng, work)
+    return None if start is None else around_mode(target, *start, ROUGH, ROUGH_LIMIT, work)
+
+
+def summary(points: Matrix, ratios: Vector, weights: Vector) -> Round:
+    """What draws (n, dim), their log ratios and their normalised weights, (n,) each, say."""
     mean = np.asarray(weights @ points)
     centred = points - mean
     covariance = np.asarray((centred * weights[:, None]).T @ centred)

@@ -48,7 +48,10 @@ class Recipe:
         return partial(method, self.name, **self.options), ()
 
     def unfit(self, target: Target) -> str | None:
-        return self.refuse(target)
+        refused = self.refuse(target)
+        if refused is None and not target.differentiable and "gradient-free" not in self.tags:
+            return "it needs gradients"
+        return refused
 
     def compile(self, target: Target) -> None:
         self.prepare(target)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from targets.kernel import Vector
+from targets.protocols import Approximation
 from targets.target import Target
 from variational.evaluation import log_densities
 from variational.gaussian import Gaussian
@@ -35,10 +36,19 @@ def smooth(log_ratios: Vector) -> tuple[Vector, float]:
     return np.asarray(weights / weights.sum()), float(k_hat)
 
 
-def k_hat(q: Gaussian, target: Target, rng: np.random.Generator, n: int = 4000) -> float:
-    """The tail shape of p / q over n draws of q: below 0.7 q can be corrected by importance sampling."""
+def k_hat(q: Approximation, target: Target, rng: np.random.Generator, n: int = 4000) -> float:
+    """The tail shape of p / q over n draws of q, NaN for a q without a density.
+
+    Below `threshold(n)` q can be corrected by importance sampling.
+    """
     draws = q.sample(rng, n)
-    return smooth(log_densities(target, draws) - q.log_density(draws))[1]
+    log_q = q.log_density(draws)
+    return float("nan") if log_q is None else smooth(log_densities(target, draws) - log_q)[1]
+
+
+def threshold(n: int) -> float:
+    """The k-hat beyond which n draws are too few (Vehtari et al. 2024, section 3.2.4): min(1 - 1 / log10 n, 0.7)."""
+    return min(1 - 1 / np.log10(n), 0.7) if n > 10 else 0.0
 
 
 def tail_shape(q: Gaussian, p: Gaussian) -> float:

@@ -58,6 +58,26 @@ METHODS = Catalogue(
             "Stein variational gradient descent of particles",
             ("vi", "particles", "reverse-kl"),
         ),
+        "ep": Entry(
+            "variational.ep:ep",
+            "expectation propagation: Gaussian sites that match moments, for targets that offer their sites",
+            ("vi", "fullrank", "forward-kl"),
+        ),
+        "adaptive_is": Entry(
+            "variational.adaptive_is:adaptive_is",
+            "forward KL by adaptive importance sampling, a mixture of Gaussians",
+            ("vi", "mixture", "forward-kl"),
+        ),
+        "msc": Entry(
+            "variational.score_climb:msc",
+            "Markovian score climbing: forward KL along chains, by conditional importance sampling or HMC",
+            ("vi", "forward-kl"),
+        ),
+        "jsa": Entry(
+            "variational.score_climb:jsa",
+            "joint stochastic approximation: forward KL along chains of independent Metropolis steps",
+            ("vi", "forward-kl"),
+        ),
     },
 )
 

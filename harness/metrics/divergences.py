@@ -120,7 +120,8 @@ def divergences(q: Approximation, target: Target, reference: Reference, draws: M
 
     The sampling floor of what is estimated from draws of q is the 95 % half-width of the estimate: independent draws
     from the truth itself would show none, and below it an estimate cannot be told from zero.
-    Divergences are cut at zero.
+    Divergences are cut at zero. An EUBO is shown where averages over p are exact or over draws from p; those of a truth
+    by importance sampling are self-normalised, and bound nothing.
     """
     truth = reference.truth
     if truth is None:
@@ -138,7 +139,7 @@ def divergences(q: Approximation, target: Target, reference: Reference, draws: M
         "elbo": lower.value,
         "elbo_reference_floor": 0.0,
         "elbo_sampling_floor": noise,
-        "eubo": upper.value,
+        "eubo": upper.value if truth.certificate.bounds_above else math.nan,
         "eubo_reference_floor": upper.error,
         "eubo_sampling_floor": 0.0,
         "kl_reverse": _cut(truth.log_normaliser - lower.value),

@@ -6,13 +6,17 @@ import numpy as np
 
 from targets.check.finding import Finding, agree
 from targets.kernel import Matrix, compiled, empty
-from targets.target import Named, Rows, Target
+from targets.target import GaussianPrior, Named, Rows, Sites, Target
+
+NARROW = 1e-12  # variance of a Gaussian that sees of a site its value alone
 
 
 def claims(target: Target, points: Matrix) -> Iterator[Finding]:
     """A finding for each structure that the target claims."""
     if target.rows is not None:
         yield _rows(target, target.rows, points)
+    if target.sites is not None and target.gaussian_prior is not None:
+        yield _sites(target, target.sites, target.gaussian_prior, points)
     if target.gaussian is not None:
         slopes = -(points - target.gaussian.mean) @ target.gaussian.precision
         yield agree("the Gaussian structure is the kernel's", slopes, target.evaluate(points)[1])
@@ -46,6 +50,21 @@ def _rows(target: Target, rows: Rows, points: Matrix) -> Finding:
             total[1:] += gradient
     whole = np.column_stack(target.evaluate(points))
     return agree("prior and likelihood of the rows add up to the kernel", sums, whole)
+
+
+def _sites(target: Target, sites: Sites, prior: GaussianPrior, points: Matrix) -> Finding:
+    """What each site makes of a Gaussian with hardly any width is the site's value there."""
+    tilted = compiled(sites.tilted)
+    count, width, dim = sites.projections.shape
+    factor = np.diag(prior.scale) if prior.scale.ndim == 1 else prior.scale
+    standard = np.linalg.solve(factor, (points - prior.mean).T)
+    sums = -0.5 * (standard**2).sum(axis=0) - np.log(np.diagonal(factor)).sum() - 0.5 * dim * np.log(2 * np.pi)
+    mean, covariance = np.empty(width), np.empty((width, width))
+    for k, point in enumerate(points):
+        seen = sites.projections @ point
+        for i in range(count):
+            sums[k] += tilted(seen[i], NARROW * np.eye(width), sites.parameters[i], mean, covariance)
+    return agree("prior and sites make the kernel's density", sums, target.log_densities(points))
 
 
 def _symmetry(target: Target, points: Matrix) -> Finding:

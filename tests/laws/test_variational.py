@@ -18,15 +18,23 @@ from variational.gaussian import Gaussian
 
 NAMES = METHODS.names()
 COUNTED = [name for name in NAMES if name != "forward_kl_oracle"]
-SEEDLESS = {"cavi", "laplace", "forward_kl_oracle", "forward_kl_meanfield", "forward_kl_fullrank"}  # in few dimensions
+SEEDLESS = {
+    "cavi",
+    "laplace",
+    "forward_kl_oracle",
+    "forward_kl_meanfield",
+    "forward_kl_fullrank",
+    "ep",
+}  # in few dimensions
 GAUSSIAN = targets.load("correlated_gaussian", dim=4, rho=0.8)
 
-CHOOSY = {"cavi", "forward_kl_oracle"}  # need more of a target than its kernel
+CHOOSY = {"cavi", "forward_kl_oracle", "ep"}  # need more of a target than its kernel
 
 # How near the optimum of a Gaussian target is reached, in its sd: the noise that methods with a stopping rule allow.
 # Importance sampling stops at 0.02 sd: four standard errors of the worst of 12 moments, false alarms below 1e-3.
 EXACTLY = 2e-3
-ACCURACY = {"forward_kl_meanfield": 0.08, "forward_kl_fullrank": 0.08}
+# Chains stop at that by batch means, which are themselves noisy.
+ACCURACY = {"forward_kl_meanfield": 0.08, "forward_kl_fullrank": 0.08, "adaptive_is": 0.08, "msc": 0.1, "jsa": 0.1}
 
 
 def finish(run: Run, budget: int = 200_000, piece: int = 10_000) -> Run:
