@@ -18,6 +18,7 @@ from targets.target import Target
 from variational import descent
 from variational.families import Average, State, difference, merge
 from variational.gaussian import Gaussian
+from variational.iterates import Iterates
 from variational.method import Recipe
 from variational.mode import compile_search, curvature, find_mode, starting_point
 
@@ -46,7 +47,7 @@ class AdviRun:
     rate: float
     pace: float
     window: int = 0
-    state: State | None = None
+    state: Iterates | None = None
     averages: list[Average] = field(default_factory=list)
     last_change: Vector | None = None
     safe: Gaussian | None = None
@@ -65,9 +66,9 @@ class AdviRun:
             if self.state is None:
                 self._begin()
                 continue
-            steps = min(self.window - self.state.steps, max(1, (until - self.work.total) // 2))
+            steps = min(self.window - self.state.steps, max(1, (until - self.work.total) // self.state.cost))
             made = self.state.advance(self.target, self.rng, steps, self.rate, self.pace)
-            self.work.gradient_evaluations += 2 * made
+            self.work.gradient_evaluations += self.state.cost * made
             if self.state.steps == self.window or self.state.stalled:
                 self._decide(self.state)
 
@@ -83,12 +84,16 @@ class AdviRun:
             mode = find_mode(self.target, x, value, gradient, ROUGH, ROUGH_LIMIT, self.work)
             x, sd = mode.x, mode.scale
         q = Gaussian(x, sd)
-        if self.warm_start and (self.fullrank or dim <= CURVED):
-            q = self._curved(q)
-        elif self.fullrank:
-            q = Gaussian(x, np.diag(sd))
-        self.state, self.safe = State.at(q), q
+        q = self._widened(q) if self.warm_start else Gaussian(x, np.diag(sd) if self.fullrank else sd)
+        self.state, self.safe = self._moving(q), q
         self.window = self._multiple(max(SHORTEST_WINDOW, RELAXATIONS * self.state.block / self.pace))
+
+    def _moving(self, q: Gaussian) -> Iterates:
+        return State.at(q)
+
+    def _widened(self, q: Gaussian) -> Gaussian:
+        """What is best begun with at a rough mode, seen with the scales of q."""
+        return self._curved(q) if self.fullrank or q.dim <= CURVED else q
 
     def _curved(self, q: Gaussian) -> Gaussian:
         """As wide as the density is curved at the mean, along each coordinate or in all directions.
@@ -109,7 +114,7 @@ class AdviRun:
         block = self.state.block if self.state is not None else 1
         return int(np.ceil(steps / block)) * block
 
-    def _decide(self, state: State) -> None:
+    def _decide(self, state: Iterates) -> None:
         """At the end of a window: step back, go on, lower the steps, lengthen the windows, or stop."""
         if state.stalled:
             self._retreat(state, f"the last {descent.HOPELESS} blocks of draws had no finite gradient")
@@ -131,7 +136,7 @@ class AdviRun:
         if before is not None:
             self._compare(state, before, latest)
 
-    def _compare(self, state: State, before: Average, latest: Average) -> None:
+    def _compare(self, state: Iterates, before: Average, latest: Average) -> None:
         """Judge the latest window by the one before."""
         left, trend = self._left(difference(before.q, latest.q))
         wanted = SURER * self.tolerance if self.exact else self.tolerance
@@ -165,7 +170,7 @@ class AdviRun:
         trend = float(change @ previous) / squared if squared > 0 else 0.0
         return size * max(1.0, trend / (1 - trend) if trend < 1 else np.inf), trend
 
-    def _lower_steps(self, state: State, latest: Average) -> bool:
+    def _lower_steps(self, state: Iterates, latest: Average) -> bool:
         """Lower the step sizes where the iterates' own spread biases their average; whether they were lowered."""
         excess = latest.mean_variance / self.tolerance, latest.log_variance / self.tolerance
         if max(excess) <= 1:
@@ -177,12 +182,12 @@ class AdviRun:
         self._restart(state, self.best.q)
         return True
 
-    def _restart(self, state: State, q: Gaussian) -> None:
+    def _restart(self, state: Iterates, q: Gaussian) -> None:
         state.restart(q)
         self.averages, self.last_change, self.agreed = [], None, False
         self.window = self._multiple(max(self.window, RELAXATIONS * max(state.block / self.pace, 1 / self.rate)))
 
-    def _retreat(self, state: State, trouble: str) -> None:
+    def _retreat(self, state: Iterates, trouble: str) -> None:
         """Go back to the last window that could be evaluated, narrower and with smaller steps each time."""
         if self.retreats >= RETREATS or self.safe is None:
             self._fail(trouble)
@@ -216,7 +221,7 @@ class AdviRun:
             return {}
         return {
             "elbo": self.best.elbo,
-            "skipped": float(self.state.tally[descent.SKIPPED]),
+            "skipped": float(self.state.skipped),
             "retreats": float(self.retreats),
         }
 

@@ -107,6 +107,16 @@ class State:
         return self.scale.ndim == 1
 
     @property
+    def cost(self) -> int:
+        """Gradients a step."""
+        return 2
+
+    @property
+    def skipped(self) -> int:
+        """Pairs that could not be evaluated."""
+        return int(self.tally[descent.SKIPPED])
+
+    @property
     def block(self) -> int:
         """Pairs whose directions are orthogonal; scales move after each block."""
         return len(self.order)

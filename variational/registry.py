@@ -39,6 +39,21 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "bam": Entry(
+            "variational.score_matching:bam",
+            "batch and match: scores matched in closed form, Gaussian with a dense covariance",
+            ("vi", "fullrank", "score-matching"),
+        ),
+        "gsm": Entry(
+            "variational.score_matching:gsm",
+            "Gaussian score matching, draw by draw, dense covariance",
+            ("vi", "fullrank", "score-matching"),
+        ),
+        "ngvi": Entry(
+            "variational.score_matching:ngvi",
+            "reverse KL by natural gradients that keep the precision positive definite, dense covariance",
+            ("vi", "fullrank", "reverse-kl"),
+        ),
     },
 )
 
