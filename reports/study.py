@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
+from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_fits, tables_of_quantities
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Section, keep
 
@@ -14,6 +14,8 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "modes": modes.section,
     "sampling": tables_of_efficiency.sampling,
     "accuracy": tables_of_efficiency.accuracy,
+    "covariance": tables_of_fits.covariance,
+    "families": tables_of_fits.families,
     "quantities": tables_of_quantities.errors,
     "quantity-crossovers": tables_of_quantities.crossovers,
     "alarms": tables_of_alarms.alarms,

@@ -54,6 +54,16 @@ METHODS = Catalogue(
             "reverse KL by natural gradients that keep the precision positive definite, dense covariance",
             ("vi", "fullrank", "reverse-kl"),
         ),
+        "bam_lowrank": Entry(
+            "variational.score_matching_lowrank:bam_lowrank",
+            "batch, match and patch: scores matched by a diagonal plus low-rank covariance, for many dimensions",
+            ("vi", "lowrank", "score-matching"),
+        ),
+        "structured": Entry(
+            "variational.structured:structured",
+            "reverse KL, Gaussian whose precision has the zeros of a tree, of blocks or of a band",
+            ("vi", "structured", "reverse-kl"),
+        ),
     },
 )
 

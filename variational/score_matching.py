@@ -4,24 +4,30 @@ The steps are those of `variational.matching`; windows of iterates, the lowering
 `variational.advi`, whose rule looks at averages of iterates alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from targets.kernel import Matrix, Vector, aligned, empty, zeros
 from targets.options import require
+from targets.protocols import Status
 from targets.target import Target
 from variational import matching
 from variational.advi import AdviRun
-from variational.families import Average
+from variational.families import Gaussians
 from variational.gaussian import Gaussian, triangular
-from variational.iterates import Iterates
+from variational.iterates import Average, Iterates, Member
 from variational.method import Recipe
 from variational.mode import compile_search
 
+SHORTEST_WINDOW, WINDOW_DRAWS = 16, 128  # a window has so many steps and draws at least
+SMALLEST_BATCH, LARGEST_BATCH = 10, 100
+
 
 @dataclass
-class Batches:
+class Batches(Gaussians):
     """The state of a fit by batches of scores (`variational.iterates`)."""
 
     rule: int
@@ -65,10 +71,12 @@ class Batches:
         """Whether batches in a row could not be evaluated, although the scales shrank."""
         return bool(self.tally[matching.STALLED] >= matching.HOPELESS)
 
-    @property
-    def skipped(self) -> int:
-        """Draws that could not be evaluated."""
-        return int(self.tally[matching.SKIPPED])
+    def counts(self) -> dict[str, float]:
+        """Draws that could not be evaluated, and updates that were taken back."""
+        return {
+            "skipped": float(self.tally[matching.SKIPPED]),
+            "reverted": float(self.tally[matching.REVERTED]),
+        }
 
     def restart(self, q: Gaussian) -> None:
         """Go on from q, with a new window."""
@@ -128,62 +136,85 @@ def _root(covariance: Matrix) -> Matrix:
 
 @dataclass
 class ScoreRun(AdviRun):
-    """A fit by one of the rules of `variational.matching`."""
+    """A fit by one of the rules of `variational.matching`.
+
+    Attributes:
+        rule, batch: of the steps; a batch of 0 is `batch_for` the dimension.
+        settled: whether the iterates were seen not to travel any more: until then the last one is the best.
+    """
 
     rule: int = matching.BAM
-    batch: int = 2
+    batch: int = 0
+    settled: bool = False
 
-    def _moving(self, q: Gaussian) -> Iterates:
-        return Batches.at(q, self.rule, self.batch)
+    def _shortest(self) -> int:
+        return max(SHORTEST_WINDOW, WINDOW_DRAWS // self._batch())
 
-    def _widened(self, q: Gaussian) -> Gaussian:
+    def _batch(self) -> int:
+        return self.batch or batch_for(self.target.dim)
+
+    def _moving(self, q: Any) -> Iterates:
+        return Batches.at(q, self.rule, self._batch())
+
+    def _start(self, q: Gaussian) -> Member:
         return Gaussian(q.mean, np.diag(q.factor))  # scores say the rest
 
-    def diagnostics(self) -> dict[str, float]:
-        if self.best is None or not isinstance(self.state, Batches):
-            return {}
-        return super().diagnostics() | {"reverted": float(self.state.tally[matching.REVERTED])}
+    def _lower_steps(self, state: Iterates, latest: Average) -> bool:
+        self.settled = True
+        return super()._lower_steps(state, latest)
+
+    def approximation(self) -> Member | None:
+        """The last iterate as long as they travel; then as `variational.advi` has it."""
+        if self.state is not None and self.status is Status.RUNNING and not self.settled:
+            return self.state.current()
+        return super().approximation()
+
+
+def batch_for(dim: int) -> int:
+    """Draws a step: one more than would determine a Gaussian target exactly, as long as that is a batch."""
+    return min(max(dim + 2, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def bam(
-    *, tolerance: float = 0.02, warm_start: bool = True, batch: int = 10, regularisation: float | None = None
+    *, tolerance: float = 0.02, warm_start: bool = True, batch: int = 0, regularisation: float | None = None
 ) -> Recipe:
     """Batch and match.
 
     `tolerance` is the accuracy of means and of the factor at which it stops, in units of the approximation;
-    `warm_start` begins at a rough mode with the scale seen on the way; `batch` is the number of draws a step;
-    `regularisation` is the first lambda, batch x dim by default: it is lowered until its noise biases little.
+    `warm_start` begins at a rough mode with the scale seen on the way; `batch` is the number of draws a step, 0 for
+    `batch_for` the dimension; `regularisation` is the first lambda, batch x dim by default, as published for Gaussian
+    targets: it is lowered until its noise biases little.
     """
-    first = regularisation
-    require(
-        first is None or first > 0, f"bam: regularisation={first} is not accepted; it takes a positive number or none"
-    )
+    accepted = regularisation is None or regularisation > 0
+    require(accepted, f"bam: regularisation={regularisation} is not accepted; it takes a positive number or none")
 
     def gain(dim: int) -> float:
-        weight = batch * dim if first is None else first
+        weight = (batch or batch_for(dim)) * dim if regularisation is None else regularisation
         return weight / (1 + weight)
 
     return _recipe("bam", matching.BAM, tolerance, warm_start, batch, gain)
 
 
-def gsm(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 10, rate: float = 1.0) -> Recipe:
+def gsm(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 2, rate: float = 1.0) -> Recipe:
     """Gaussian score matching. `rate` is the share of an update that is first taken, 1 as published; else as `bam`."""
-    return _natural("gsm", matching.GSM, tolerance, warm_start, batch, rate)
+    return _by_rate("gsm", matching.GSM, tolerance, warm_start, batch, rate)
 
 
-def ngvi(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 10, rate: float = 0.3) -> Recipe:
+def ngvi(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 0, rate: float = 0.3) -> Recipe:
     """Reverse KL by natural gradients of mean and precision. `rate` is the first step, 1 a Newton step; as `bam`."""
-    return _natural("ngvi", matching.NATURAL, tolerance, warm_start, batch, rate)
+    return _by_rate("ngvi", matching.NATURAL, tolerance, warm_start, batch, rate)
 
 
-def _natural(name: str, rule: int, tolerance: float, warm_start: bool, batch: int, rate: float) -> Recipe:
+def _by_rate(name: str, rule: int, tolerance: float, warm_start: bool, batch: int, rate: float) -> Recipe:
     require(rate > 0, f"{name}: rate={rate:g} is not accepted; it takes a positive number")
     return _recipe(name, rule, tolerance, warm_start, batch, lambda _: rate)
 
 
-def _recipe(name: str, rule: int, tolerance: float, warm_start: bool, batch: int, gain) -> Recipe:  # type: ignore[no-untyped-def]
+def _recipe(
+    name: str, rule: int, tolerance: float, warm_start: bool, batch: int, gain: Callable[[int], float]
+) -> Recipe:
     require(tolerance > 0, f"{name}: tolerance={tolerance:g} is not accepted; it takes a positive number")
-    require(batch >= 2, f"{name}: batch={batch} is not accepted; it takes 2 or more")
+    require(batch == 0 or batch >= 2, f"{name}: batch={batch} is not accepted; it takes 2 or more, or 0 for its own")
 
     def begin(target: Target, seed: int) -> ScoreRun:
         rng, first = np.random.default_rng(seed), gain(target.dim)
