@@ -21,7 +21,8 @@ from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 BAM, GSM, NATURAL = range(3)
 JITTER = 1e-6  # smallest variance that a step leaves of one: sd shrink a thousandfold at most
 LARGEST = 1e200  # squared whitened scores above it are not worked with
-CAP = 1.0  # of a natural step: change of a precision relative to it, and of the mean in sd
+CAP = 1.0  # of a natural step: relative change of the precision in any direction
+KICK = 3.0  # and how far the mean may move, in sd
 SHRINK = 0.5  # of log sds after a batch that could not be evaluated at all
 HOPELESS = 8  # such batches in a row, after which the loop returns
 
@@ -99,12 +100,13 @@ def natural_gradient(e, s, gain):  # type: ignore[no-untyped-def]
     count, dim = e.shape
     path = e + s
     shift = np.zeros(dim)
-    longest = 0.0
+    squared = 0.0
     for i in range(dim):
         for b in range(count):
             shift[i] += gain / count * path[b, i]
-        longest = max(longest, abs(shift[i]))
-    shift *= min(1.0, CAP / max(longest, 1e-300))
+    for i in range(dim):
+        squared += shift[i] * shift[i]
+    shift *= min(1.0, KICK / max(np.sqrt(squared), 1e-300))
     product = np.dot(path.T, e)
     values, vectors = np.linalg.eigh(0.5 / count * (product + product.T))
     values *= gain * min(1.0, CAP / max(gain * np.abs(values).max(), 1e-300))

@@ -200,7 +200,7 @@ def gsm(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 2, rat
     return _by_rate("gsm", matching.GSM, tolerance, warm_start, batch, rate)
 
 
-def ngvi(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 0, rate: float = 0.3) -> Recipe:
+def ngvi(*, tolerance: float = 0.02, warm_start: bool = True, batch: int = 10, rate: float = 0.3) -> Recipe:
     """Reverse KL by natural gradients of mean and precision. `rate` is the first step, 1 a Newton step; as `bam`."""
     return _by_rate("ngvi", matching.NATURAL, tolerance, warm_start, batch, rate)
 

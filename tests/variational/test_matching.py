@@ -1,4 +1,4 @@
-"""Updates in closed form: what defines them, that no map of the coordinates changes them, and exactness on Gaussians."""
+"""Updates in closed form: what defines them, that affine maps do not change them, and exactness on Gaussians."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_bam_solves_its_equation(count: int, dim: int, weight: float) -> None:
 
 
 def test_gsm_matches_the_score_of_a_draw_and_is_the_nearest_that_does() -> None:
-    """The next Gaussian has the target's score at the draw; every other one that has it is further in KL(last || it)."""
+    """The next Gaussian has the target's score at the draw; all others that have it are further in KL(last || it)."""
     e, s = batch(1, 4)
     covariance, mean = step(matching.GSM, e, s, 1.0)
     np.testing.assert_allclose(-np.linalg.solve(covariance, e[0] - mean), s[0], rtol=1e-9)
