@@ -171,6 +171,7 @@ STUDIES = {
                 "bam",
                 "bam[batch=10]",
                 "bam[batch=2]",
+                "bam[regularisation=1000000]",
                 "bam[warm_start=false]",
                 "gsm",
                 "ngvi",

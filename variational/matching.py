@@ -19,7 +19,9 @@ from numba import float64, int64, types
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
 
 BAM, GSM, NATURAL = range(3)
-JITTER = 1e-6  # smallest variance that a step leaves of one: sd shrink a thousandfold at most
+JITTER = (
+    1e-6  # variance that a step leaves of one at least; of BaM, where that is what 1 / lambda allows, and less else
+)
 LARGEST = 1e200  # squared whitened scores above it are not worked with
 CAP = 1.0  # of a natural step: relative change of the precision in any direction
 KICK = 3.0  # and how far the mean may move, in sd
@@ -67,7 +69,7 @@ def batch_and_match(e, s, gain):  # type: ignore[no-untyped-def]
     pulled = np.dot(pull, lower)
     values, vectors = np.linalg.eigh(np.dot(pulled.T, pulled))
     shrunk = 2.0 / (1.0 + np.sqrt(1.0 + 4.0 * np.maximum(values, 0.0)))
-    root = np.dot(lower, vectors * np.sqrt(np.maximum(shrunk, JITTER)))
+    root = np.dot(lower, vectors * np.sqrt(np.maximum(shrunk, JITTER * (1.0 - gain))))
     shift = gain * (np.dot(root, np.dot(root.T, s_mean)) + e_mean)
     return root, shift, shrunk.min()
 
@@ -122,13 +124,6 @@ def update(rule, e, s, gain):  # type: ignore[no-untyped-def]
     if rule == GSM:
         return gaussian_score_matching(e, s, gain)
     return natural_gradient(e, s, gain)
-
-
-@loop(types.Tuple((MATRIX, VECTOR, float64))(int64, MATRIX, MATRIX, float64))
-def updated(rule, e, s, gain):  # type: ignore[no-untyped-def]
-    """`update` by itself: a root of A, the shift, and the smallest eigenvalue, from draws and scores (b, dim)."""
-    root, shift, smallest = update(rule, e, s, gain)
-    return np.ascontiguousarray(root), shift, smallest
 
 
 @loop(

@@ -110,14 +110,6 @@ def patch(psi, spread, less, first, factor):  # type: ignore[no-untyped-def]
     return diagonal, loading
 
 
-@loop(types.Tuple((VECTOR, VECTOR, MATRIX, MATRIX, MATRIX))(VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, float64))
-def patched(mean, psi, factor, points, slopes, gain):  # type: ignore[no-untyped-def]
-    """One update by itself: the mean, psi and factor after the patch, and R and Z before it."""
-    centre, spread, less = widened(mean, psi, factor, points, slopes, gain)
-    diagonal, loading = patch(psi, spread, less, psi, factor)
-    return centre, diagonal, loading, spread, less
-
-
 @loop(
     int64(
         KERNEL, DATA, types.npy_rng, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, int64[::1],

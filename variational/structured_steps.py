@@ -85,12 +85,6 @@ def clique_covariances(order, parents, places, weights, log_sd, cliques):  # typ
         cliques[i, count, count] = own
 
 
-@loop(types.void(INTEGERS, TABLE, TABLE, MATRIX, VECTOR, float64[:, :, ::1]))
-def fill_cliques(order, parents, places, weights, log_sd, cliques):  # type: ignore[no-untyped-def]
-    """`clique_covariances` by itself."""
-    clique_covariances(order, parents, places, weights, log_sd, cliques)
-
-
 @loop(
     int64(
         KERNEL, DATA, types.npy_rng, int8[:, ::1], MATRIX, INTEGERS, INTEGERS, INTEGERS, TABLE, TABLE,

@@ -15,7 +15,7 @@ from variational.closed_form import kl_from_precision
 from variational.gaussian import Gaussian
 from variational.graph import Graph, bands, blocks, groups, tree
 from variational.structured import Chained, nearest
-from variational.structured_steps import fill_cliques
+from variational.structured_steps import clique_covariances
 
 GRAPHS = {
     "bands": bands(6, 2),
@@ -80,7 +80,7 @@ def test_cliques_have_the_covariance_of_the_whole(name: str) -> None:
     q = member(GRAPHS[name], 3)
     dim, width = q.weights.shape
     graph, cliques = q.graph, np.zeros((dim, width + 1, width + 1))
-    fill_cliques(graph.order, graph.parents, graph.places, aligned(q.weights), np.log(q.sds), cliques)
+    clique_covariances.py_func(graph.order, graph.parents, graph.places, aligned(q.weights), np.log(q.sds), cliques)
     for i, each in enumerate(graph.parents):
         inside = [*each[each >= 0], i]
         n = len(inside)
