@@ -226,7 +226,7 @@ def structured(
     *,
     structure: str = "tree",
     width: int = 5,
-    blocks: str = "",
+    blocks: str | None = None,
     tolerance: float = 0.02,
     rate: float = 0.5,
     pace: float = 0.5,
@@ -250,8 +250,8 @@ def structured(
         f"structured: structure={structure!r} is not accepted; it takes {', '.join(STRUCTURES)}",
     )
     require(width >= 1, f"structured: width={width} is not accepted; it takes 1 or more")
-    sizes = tuple(int(size) for size in blocks.split("+") if size.isdigit() and int(size) > 0)
-    given = not blocks or (structure == "blocks" and "+".join(map(str, sizes)) == blocks)
+    sizes = tuple(int(size) for size in (blocks or "").split("+") if size.isdigit() and int(size) > 0)
+    given = blocks is None or (structure == "blocks" and "+".join(map(str, sizes)) == blocks)
     require(given, f"structured: blocks={blocks!r} is not accepted; with structure=blocks it takes sizes such as 2+8")
     for option, value in (("tolerance", tolerance), ("rate", rate), ("pace", pace)):
         require(value > 0, f"structured: {option}={value:g} is not accepted; it takes a positive number")

@@ -101,9 +101,9 @@ def test_the_natural_step_is_the_improved_rule() -> None:
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("count", [2, 7])
 def test_low_rank_and_full_updates_are_equal(name: str, count: int) -> None:
-    """The loop works in the space that a batch spans, the rule here in all of it; 2 of 6 dimensions, and all of them."""
+    """The loop works in the space that a batch spans, the rule here in all; 2 of 6 dimensions, and 6."""
     dim, rng = 6, np.random.default_rng(3)
-    q = Gaussian(rng.standard_normal(dim), np.linalg.cholesky(np.cov(rng.standard_normal((dim, 20)))))
+    q = Gaussian.from_moments(rng.standard_normal(dim), np.cov(rng.standard_normal((dim, 20))))
     slope = rng.standard_normal((8, dim))
     found = moved(RULES[name], q, count, slope, 5, 0.7)
     e = np.random.default_rng(5).standard_normal((count, dim))
@@ -123,7 +123,7 @@ def test_updates_do_not_change_under_affine_maps(name: str, count: int) -> None:
     """The step in mapped coordinates, from the mapped start with the same draws, is the mapped step."""
     dim, rng = 6, np.random.default_rng(4)
     slope, scale = rng.standard_normal((8, dim)), np.exp(rng.uniform(-3, 3, dim))
-    q = Gaussian(rng.standard_normal(dim), np.linalg.cholesky(np.cov(rng.standard_normal((dim, 20)))))
+    q = Gaussian.from_moments(rng.standard_normal(dim), np.cov(rng.standard_normal((dim, 20))))
     lower = np.tril(rng.standard_normal((dim, dim)), -1) + np.diag(scale)  # keeps factors triangular: the same draws
     mapped = Gaussian(lower @ q.mean, lower @ q.factor)
     plain = moved(RULES[name], q, count, slope, 6, 0.7)
@@ -168,7 +168,7 @@ def test_what_cannot_be_worked_with_is_taken_back(count: int) -> None:
 
 @pytest.mark.parametrize(("name", "updates", "condition"), [("bam", 3, 1e4), ("gsm", 250, 10.0)])
 def test_a_gaussian_target_is_met_exactly_within_few_updates(name: str, updates: int, condition: float) -> None:
-    """BaM with more draws than dimensions and a large lambda in three; GSM, by few draws, in some for each dimension."""
+    """BaM, with more draws than dimensions and a large lambda, in three; GSM in some for each dimension."""
     target = targets.load("correlated_gaussian", dim=10, structure="rotated", condition=condition, mean=1.0)
     assert target.truth is not None
     covariance = target.truth.moments.covariance
@@ -217,7 +217,7 @@ def test_bam_ends_where_its_equations_say() -> None:
 
 
 def dense(psi: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    return np.diag(psi) + factor @ factor.T
+    return np.asarray(np.diag(psi) + factor @ factor.T)
 
 
 @pytest.mark.parametrize("count", [2, 9])

@@ -1,5 +1,7 @@
 """Gaussians of a graph: their densities, the optimum of the reverse KL, and the structures that are found."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
@@ -27,7 +29,7 @@ GRAPHS = {
 def member(graph: Graph, seed: int = 0) -> Chained:
     rng = np.random.default_rng(seed)
     dim, width = graph.parents.shape
-    weights = np.where(graph.parents >= 0, rng.standard_normal((dim, width)), 0.0)
+    weights = rng.standard_normal((dim, width)) * (graph.parents >= 0)
     return Chained(graph, rng.standard_normal(dim), weights, np.exp(0.5 * rng.standard_normal(dim)))
 
 
@@ -46,8 +48,8 @@ def random_precision(dim: int, seed: int) -> np.ndarray:
     return rows.T @ rows / dim
 
 
-def fit(target: Target, seed: int = 1, **options: object) -> Chained:
-    run = method("structured", **options).start(target, seed)
+def fit(target: Target, **options: Any) -> Chained:
+    run = method("structured", **options).start(target, 1)
     while run.status is Status.RUNNING and run.work.total < 100_000:
         run.advance(10_000)
     q = run.approximation()
@@ -138,7 +140,8 @@ def test_the_tree_of_the_strongest_information_is_found() -> None:
     rng = np.random.default_rng(0)
     for edges in ([(3, 0), (3, 1), (3, 2), (3, 4)], [(4, 0), (0, 2), (2, 1), (1, 3)]):
         first = edges[0][0]
-        order, parents = [first], {first: []}
+        order: list[int] = [first]
+        parents: dict[int, list[int]] = {first: []}
         for a, b in edges:
             order.append(b)
             parents[b] = [a]
