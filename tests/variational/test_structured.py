@@ -28,8 +28,8 @@ GRAPHS = {
 
 def member(graph: Graph, seed: int = 0) -> Chained:
     rng = np.random.default_rng(seed)
-    dim, width = graph.parents.shape
-    weights = rng.standard_normal((dim, width)) * (graph.parents >= 0)
+    dim, width = (int(n) for n in graph.parents.shape)
+    weights = np.where(graph.parents < 0, np.zeros((dim, width)), rng.standard_normal((dim, width)))
     return Chained(graph, rng.standard_normal(dim), weights, np.exp(0.5 * rng.standard_normal(dim)))
 
 
