@@ -117,6 +117,18 @@ def natural_gradient(e, s, gain):  # type: ignore[no-untyped-def]
 
 
 @helper
+def spanned(e, s):  # type: ignore[no-untyped-def]
+    """An orthonormal basis (dim, 2 b) of the space of draws and scores (b, dim)."""
+    count, dim = e.shape
+    both = np.empty((dim, 2 * count))
+    for b in range(count):
+        for i in range(dim):
+            both[i, b] = e[b, i]
+            both[i, count + b] = s[b, i]
+    return np.ascontiguousarray(np.linalg.qr(both)[0])
+
+
+@helper
 def update(rule, e, s, gain):  # type: ignore[no-untyped-def]
     """By the rule of that number."""
     if rule == BAM:
@@ -187,25 +199,20 @@ def match(  # type: ignore[no-untyped-def]
                 for i in range(dim):
                     squared += scores[b, i] * scores[b, i]
             smallest = 0.0
-            if squared < LARGEST and 2 * used >= dim:
+            if squared < LARGEST:
+                whole = 2 * used >= dim
+                basis = np.eye(dim) if whole else spanned(drawn, scores)
+                if not whole:
+                    drawn, scores = np.dot(drawn, basis), np.dot(scores, basis)
                 root, shift, smallest = update(rule, drawn, scores, gain)
-                if smallest > 0.0:
-                    moved = np.dot(factor, root)
-                    mean += np.dot(factor, shift)
-                    factor[:] = moved
-                    covariance[:] = np.dot(moved, moved.T)
-            elif squared < LARGEST:
-                both = np.empty((dim, 2 * used))
-                for b in range(used):
-                    for i in range(dim):
-                        both[i, b] = drawn[b, i]
-                        both[i, used + b] = scores[b, i]
-                basis = np.ascontiguousarray(np.linalg.qr(both)[0])
-                root, shift, smallest = update(rule, np.dot(drawn, basis), np.dot(scores, basis), gain)
-                if smallest > 0.0:
-                    within = np.dot(factor, basis)
-                    unit = np.eye(2 * used)
-                    mean += np.dot(within, shift)
+                within = factor.copy() if whole else np.dot(factor, basis)
+            if smallest > 0.0:
+                mean += np.dot(within, shift)
+                if whole:
+                    factor[:] = np.dot(within, root)
+                    covariance[:] = np.dot(factor, factor.T)
+                else:
+                    unit = np.eye(basis.shape[1])
                     factor += np.dot(np.dot(within, root - unit), basis.T)
                     covariance += np.dot(np.dot(within, np.dot(root, root.T) - unit), within.T)
             if not smallest > 0.0:

@@ -16,6 +16,7 @@ from variational.method import Recipe
 from variational.mode import compile_search
 from variational.score_matching import ScoreRun
 
+DENSE = 512  # dimensions up to which covariances are compared whole
 SHARED = 0.5  # of the variance at the start, in directions drawn at random
 
 
@@ -121,16 +122,15 @@ class LowRankBatches:
         )
 
     def difference(self, a: LowRankGaussian, b: LowRankGaussian) -> Vector:
-        """Changes of means, log sds, own variances and of the factor, in units of a's sds."""
-        factor = turned(b.factor, a.factor, 1 / a.deviations**2)
-        return np.concatenate(
-            [
-                (b.mean - a.mean) / a.sd,
-                np.log(b.sd / a.sd),
-                0.5 * (b.deviations**2 - a.deviations**2) / a.variance,
-                ((factor - a.factor) / a.sd[:, None]).ravel(),
-            ]
-        )
+        """Changes of means, log sds and covariances, in units of a's sds.
+
+        In many dimensions the factors are compared instead, which then are few numbers, and are identified.
+        """
+        if a.dim <= DENSE:
+            change = 0.5 * (b.covariance - a.covariance) / np.outer(a.sd, a.sd)
+        else:
+            change = (turned(b.factor, a.factor, 1 / a.deviations**2) - a.factor) / a.sd[:, None]
+        return np.concatenate([(b.mean - a.mean) / a.sd, np.log(b.sd / a.sd), change.ravel()])
 
     def merge(self, a: LowRankGaussian, b: LowRankGaussian, share: float = 0.5) -> LowRankGaussian:
         """The average of both, of which b is a `share`."""
