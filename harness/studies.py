@@ -76,6 +76,13 @@ def _warm(take: str, fit: str, more: str = "") -> str:
 
 
 _DIMENSIONS = (2, 5, 10, 20, 50, 100)
+# Adam's first step: the grid of Agrawal, Sheldon and Domke 2020, of which the best is to count.
+_ADAM = tuple(
+    f"bbvi[family=fullrank,estimator={estimator},step={0.1 / 4**k:g}]"
+    for estimator in ("reparameterised", "sticking_the_landing")
+    for k in range(4)
+)
+
 _METRICS = ("nuts[metric=nutpie_low_rank]", "nuts[metric=stan]", "nuts[metric=stan_dense]")
 
 STUDIES = {
@@ -247,6 +254,48 @@ STUDIES = {
             Budget(100_000, 30.0),
         ),
         ("mass-covering",),
+    ),
+    "full-rank": Study(
+        Preset(
+            "what fits with a dense covariance pay for it, where the longest axis is a hundred times the shortest",
+            ("correlated_gaussian[dim=50,structure=rotated,condition=10000]",),
+            (
+                "bam",
+                "bam[batch=10]",
+                "bam[batch=2]",
+                "bam[regularisation=1000000]",
+                "bam[warm_start=false]",
+                "gsm",
+                "ngvi",
+                "advi_fullrank",
+                "advi_fullrank[warm_start=false]",
+                "laplace",
+            ),
+            10,
+            Budget(1_000_000, 60.0),
+        ),
+        ("covariance",),
+        ("pathfinder", "multi_pathfinder", *_ADAM),
+    ),
+    "families": Study(
+        Preset(
+            "whether richer families of Gaussians, and flows, come nearer to two posteriors, and what moments gain",
+            ("logistic_regression", "eight_schools"),
+            (
+                "advi_meanfield",
+                "structured",
+                "structured[structure=blocks]",
+                "advi_fullrank",
+                "ngvi",
+                "bam_lowrank[rank=3]",
+                "bam",
+                "gsm",
+            ),
+            10,
+            Budget(200_000, 60.0),
+        ),
+        ("families",),
+        ("bbvi[family=lowrank]", "realnvp", "planar"),
     ),
     "references": Study(
         Preset(

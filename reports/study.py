@@ -18,6 +18,7 @@ from reports import (
     tables_of_dimension,
     tables_of_divergences,
     tables_of_efficiency,
+    tables_of_fits,
     tables_of_quantities,
 )
 from reports.records import RecordsError, open_folder, write_atomically
@@ -31,6 +32,8 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "modes": modes.section,
     "sampling": tables_of_efficiency.sampling,
     "accuracy": tables_of_efficiency.accuracy,
+    "covariance": tables_of_fits.covariance,
+    "families": tables_of_fits.families,
     "quantities": tables_of_quantities.errors,
     "quantity-crossovers": tables_of_quantities.crossovers,
     "divergences": tables_of_divergences.section,

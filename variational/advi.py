@@ -8,6 +8,7 @@ small.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from targets.options import require
 from targets.protocols import Phase, Status, Work
 from targets.target import Target
 from variational import descent
-from variational.families import Average, State, difference, merge
+from variational.families import State
 from variational.gaussian import Gaussian
+from variational.iterates import Average, Iterates, Member
 from variational.method import Recipe
 from variational.mode import compile_search, curvature, find_mode, starting_point
 
@@ -46,10 +48,10 @@ class AdviRun:
     rate: float
     pace: float
     window: int = 0
-    state: State | None = None
+    state: Iterates | None = None
     averages: list[Average] = field(default_factory=list)
     last_change: Vector | None = None
-    safe: Gaussian | None = None
+    safe: Member | None = None
     best: Average | None = None
     exact: bool = False
     agreed: bool = False
@@ -65,9 +67,9 @@ class AdviRun:
             if self.state is None:
                 self._begin()
                 continue
-            steps = min(self.window - self.state.steps, max(1, (until - self.work.total) // 2))
+            steps = min(self.window - self.state.steps, max(1, (until - self.work.total) // self.state.cost))
             made = self.state.advance(self.target, self.rng, steps, self.rate, self.pace)
-            self.work.gradient_evaluations += 2 * made
+            self.work.gradient_evaluations += self.state.cost * made
             if self.state.steps == self.window or self.state.stalled:
                 self._decide(self.state)
 
@@ -82,13 +84,21 @@ class AdviRun:
         if self.warm_start:
             mode = find_mode(self.target, x, value, gradient, ROUGH, ROUGH_LIMIT, self.work)
             x, sd = mode.x, mode.scale
-        q = Gaussian(x, sd)
-        if self.warm_start and (self.fullrank or dim <= CURVED):
-            q = self._curved(q)
-        elif self.fullrank:
-            q = Gaussian(x, np.diag(sd))
-        self.state, self.safe = State.at(q), q
-        self.window = self._multiple(max(SHORTEST_WINDOW, RELAXATIONS * self.state.block / self.pace))
+        q = self._start(Gaussian(x, sd))
+        self.state, self.safe = self._moving(q), q
+        self.window = self._multiple(max(self._shortest(), RELAXATIONS * self.state.block / self.pace))
+
+    def _shortest(self) -> int:
+        return SHORTEST_WINDOW
+
+    def _moving(self, q: Any) -> Iterates:
+        return State.at(q)
+
+    def _start(self, q: Gaussian) -> Member:
+        """What the fit starts from, given where a rough mode lies, if one was looked for, and the scales seen there."""
+        if self.warm_start and (self.fullrank or q.dim <= CURVED):
+            return self._curved(q)
+        return Gaussian(q.mean, np.diag(q.factor)) if self.fullrank else q
 
     def _curved(self, q: Gaussian) -> Gaussian:
         """As wide as the density is curved at the mean, along each coordinate or in all directions.
@@ -109,7 +119,7 @@ class AdviRun:
         block = self.state.block if self.state is not None else 1
         return int(np.ceil(steps / block)) * block
 
-    def _decide(self, state: State) -> None:
+    def _decide(self, state: Iterates) -> None:
         """At the end of a window: step back, go on, lower the steps, lengthen the windows, or stop."""
         if state.stalled:
             self._retreat(state, f"the last {descent.HOPELESS} blocks of draws had no finite gradient")
@@ -131,9 +141,9 @@ class AdviRun:
         if before is not None:
             self._compare(state, before, latest)
 
-    def _compare(self, state: State, before: Average, latest: Average) -> None:
+    def _compare(self, state: Iterates, before: Average, latest: Average) -> None:
         """Judge the latest window by the one before."""
-        left, trend = self._left(difference(before.q, latest.q))
+        left, trend = self._left(state.difference(before.q, latest.q))
         wanted = SURER * self.tolerance if self.exact else self.tolerance
         agreed, self.agreed = self.agreed, False
         if trend > DRIFT or self.exact:
@@ -142,7 +152,7 @@ class AdviRun:
             return
         if self._lower_steps(state, latest):
             return
-        self.best = latest._replace(q=merge(before.q, latest.q))
+        self.best = latest._replace(q=state.merge(before.q, latest.q))
         # windows differ by twice the error of their average; a slow drift shows once they are longer
         if agreed and 0.5 * left <= wanted:
             self._converge(f"the average over {2 * self.window} steps is within {wanted:g} sd")
@@ -165,7 +175,7 @@ class AdviRun:
         trend = float(change @ previous) / squared if squared > 0 else 0.0
         return size * max(1.0, trend / (1 - trend) if trend < 1 else np.inf), trend
 
-    def _lower_steps(self, state: State, latest: Average) -> bool:
+    def _lower_steps(self, state: Iterates, latest: Average) -> bool:
         """Lower the step sizes where the iterates' own spread biases their average; whether they were lowered."""
         excess = latest.mean_variance / self.tolerance, latest.log_variance / self.tolerance
         if max(excess) <= 1:
@@ -173,16 +183,16 @@ class AdviRun:
         factors = [min(max(1 / e, 1 / 16), 0.7) if e > 1 else 1.0 for e in excess]
         self.rate *= factors[0]
         self.pace *= factors[1]
-        self.best = latest._replace(q=merge(self.averages[-2].q, latest.q))
+        self.best = latest._replace(q=state.merge(self.averages[-2].q, latest.q))
         self._restart(state, self.best.q)
         return True
 
-    def _restart(self, state: State, q: Gaussian) -> None:
+    def _restart(self, state: Iterates, q: Member) -> None:
         state.restart(q)
         self.averages, self.last_change, self.agreed = [], None, False
         self.window = self._multiple(max(self.window, RELAXATIONS * max(state.block / self.pace, 1 / self.rate)))
 
-    def _retreat(self, state: State, trouble: str) -> None:
+    def _retreat(self, state: Iterates, trouble: str) -> None:
         """Go back to the last window that could be evaluated, narrower and with smaller steps each time."""
         if self.retreats >= RETREATS or self.safe is None:
             self._fail(trouble)
@@ -190,7 +200,7 @@ class AdviRun:
         self.retreats += 1
         self.rate *= 0.5
         self.pace *= 0.5
-        self._restart(state, Gaussian(self.safe.mean, self.safe.factor * 0.5**self.retreats))
+        self._restart(state, state.narrowed(self.safe, 0.5**self.retreats))
 
     def _converge(self, reason: str) -> None:
         self.status, self.reason = Status.CONVERGED, reason
@@ -198,7 +208,7 @@ class AdviRun:
     def _fail(self, reason: str) -> None:
         self.status, self.reason = Status.FAILED, reason
 
-    def approximation(self) -> Gaussian | None:
+    def approximation(self) -> Member | None:
         """The last iterate where there is no noise; else the last average, with what the open window adds to it."""
         if self.state is None:
             return None
@@ -207,18 +217,16 @@ class AdviRun:
         if self.best is None:
             return self.safe
         if self.status is not Status.RUNNING or self.state.steps < self.state.block:
-            return self.best.q
+            found: Member = self.best.q
+            return found
         running = self.state.average().q
-        return merge(self.best.q, running, self.state.steps / (self.window + self.state.steps))
+        merged: Member = self.state.merge(self.best.q, running, self.state.steps / (self.window + self.state.steps))
+        return merged
 
     def diagnostics(self) -> dict[str, float]:
         if self.best is None or self.state is None:
             return {}
-        return {
-            "elbo": self.best.elbo,
-            "skipped": float(self.state.tally[descent.SKIPPED]),
-            "retreats": float(self.retreats),
-        }
+        return {"elbo": self.best.elbo, **self.state.counts(), "retreats": float(self.retreats)}
 
 
 def advi_meanfield(*, tolerance: float = 0.02, warm_start: bool = True, rate: float = 0.5, pace: float = 0.5) -> Recipe:

@@ -1,7 +1,6 @@
 """The state of a reverse-KL fit for each family: what the loops of `variational.descent` move, and what is averaged."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import hadamard, solve_triangular
@@ -10,38 +9,10 @@ from targets.kernel import Matrix, Vector, aligned, empty, zeros
 from targets.target import Target
 from variational import descent
 from variational.gaussian import Gaussian, triangular
+from variational.iterates import Average
 
-QUADRATIC = 1e-3  # nats^2, or squared sd
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32  # coordinates turned together; fewer would make weights heavy-tailed
 LARGEST_BLOCK = 512  # pairs; in more dimensions some off-diagonal noise stays
-
-
-class Average(NamedTuple):
-    """Iterates averaged over a window.
-
-    Attributes:
-        q: their average: of means, and of variances or factors.
-        mean_variance: largest variance of a mean over the window, in units of q's variance.
-        log_variance: largest variance of a log scale over the window.
-        level: average log density of a pair of draws with its slope taken out (`variational.descent`).
-        level_variance: variance of it over the pairs, in nats^2: none where the target is Gaussian.
-    """
-
-    q: Gaussian
-    mean_variance: float
-    log_variance: float
-    level: float
-    level_variance: float
-
-    @property
-    def elbo(self) -> float:
-        """The bound on the evidence: at the optimum the slope taken out is worth half a nat a coordinate."""
-        return self.level - 0.5 * self.q.dim + self.q.entropy
-
-    @property
-    def quadratic(self) -> bool:
-        """Whether the log density is quadratic, as far as draws and means show."""
-        return max(self.level_variance, self.mean_variance) < QUADRATIC
 
 
 def difference(a: Gaussian, b: Gaussian) -> Vector:
@@ -60,8 +31,24 @@ def merge(a: Gaussian, b: Gaussian, share: float = 0.5) -> Gaussian:
     return Gaussian(mean, (1 - share) * a.factor + share * b.factor)
 
 
+class Gaussians:
+    """What states whose family is Gaussian, with a diagonal or a dense covariance, say of two of its members."""
+
+    def difference(self, a: Gaussian, b: Gaussian) -> Vector:
+        """See `difference`."""
+        return difference(a, b)
+
+    def merge(self, a: Gaussian, b: Gaussian, share: float = 0.5) -> Gaussian:
+        """See `merge`."""
+        return merge(a, b, share)
+
+    def narrowed(self, q: Gaussian, by: float) -> Gaussian:
+        """The same with all sds multiplied."""
+        return Gaussian(q.mean, q.factor * by)
+
+
 @dataclass
-class State:
+class State(Gaussians):
     """Arrays that a loop works on. `scale` is (dim,) log sds, or a (dim, dim) factor."""
 
     mean: Vector
@@ -99,6 +86,15 @@ class State:
     def diagonal(self) -> bool:
         """Whether the family is mean field."""
         return self.scale.ndim == 1
+
+    @property
+    def cost(self) -> int:
+        """Gradients a step."""
+        return 2
+
+    def counts(self) -> dict[str, float]:
+        """Pairs that could not be evaluated."""
+        return {"skipped": float(self.tally[descent.SKIPPED])}
 
     @property
     def block(self) -> int:

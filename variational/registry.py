@@ -78,6 +78,31 @@ METHODS = Catalogue(
             "joint stochastic approximation: forward KL along chains of independent Metropolis steps",
             ("vi", "forward-kl"),
         ),
+        "bam": Entry(
+            "variational.score_matching:bam",
+            "batch and match: scores matched in closed form, Gaussian with a dense covariance",
+            ("vi", "fullrank", "score-matching"),
+        ),
+        "gsm": Entry(
+            "variational.score_matching:gsm",
+            "Gaussian score matching, draw by draw, dense covariance",
+            ("vi", "fullrank", "score-matching"),
+        ),
+        "ngvi": Entry(
+            "variational.score_matching:ngvi",
+            "reverse KL by natural gradients that keep the precision positive definite, dense covariance",
+            ("vi", "fullrank", "reverse-kl"),
+        ),
+        "bam_lowrank": Entry(
+            "variational.score_matching_lowrank:bam_lowrank",
+            "batch, match and patch: scores matched by a diagonal plus low-rank covariance, for many dimensions",
+            ("vi", "lowrank", "score-matching"),
+        ),
+        "structured": Entry(
+            "variational.structured:structured",
+            "reverse KL, Gaussian whose precision has the zeros of a tree, of blocks or of a band",
+            ("vi", "structured", "reverse-kl"),
+        ),
     },
 )
 
