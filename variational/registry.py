@@ -39,6 +39,16 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "pathfinder": Entry(
+            "variational.pathfinder:pathfinder",
+            "the best of the Gaussians along a path of L-BFGS, diagonal and of low rank",
+            ("vi", "lowrank", "reverse-kl"),
+        ),
+        "multi_pathfinder": Entry(
+            "variational.multi_pathfinder:multi_pathfinder",
+            "draws of several such paths, resampled by importance",
+            ("vi", "lowrank", "particles"),
+        ),
     },
 )
 
