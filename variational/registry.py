@@ -49,6 +49,16 @@ METHODS = Catalogue(
             "draws of several such paths, resampled by importance",
             ("vi", "lowrank", "particles"),
         ),
+        "dadvi": Entry(
+            "variational.dadvi:dadvi",
+            "reverse KL over fixed draws by Newton's method, independent coordinates, or their linear response",
+            ("vi", "meanfield", "reverse-kl"),
+        ),
+        "cavi_grid": Entry(
+            "variational.cavi_grid:cavi_grid",
+            "free-form coordinate ascent on a grid, in up to three dimensions: factors of any shape",
+            ("vi", "meanfield", "reverse-kl"),
+        ),
     },
 )
 
