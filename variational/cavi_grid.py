@@ -1,17 +1,18 @@
 """Free-form mean field by coordinate ascent on a grid: log q_j = E_{q_-j}[log p] + const, with no family assumed.
 
-The update (Bishop 2006, equation 10.9) is made as it stands: the log density is tabulated once, and expectations are sums
-over the other axes. With sums for integrals the bound is that of a discrete problem, which every update maximises over one
-factor, so that it never falls; for smooth densities such sums are exact to rounding (`variational.grid`).
+The update (Bishop 2006, equation 10.9) is made as it stands: the log density is tabulated once, and expectations are
+sums over the other axes. With sums for integrals the bound is that of a discrete problem, which every update maximises
+over one factor, so that it never falls; for smooth densities such sums are exact to rounding (`variational.grid`).
 
-A coarse grid can hold a factor fast that is narrower than its steps, away from the optimum. So the part of the density's
-box that the factors fill is looked for anew on each grid, and grows again where a factor leans against its edge.
+A coarse grid can hold a factor fast that is narrower than its steps, away from the optimum. So the part of the
+density's box that the factors fill is looked for anew on each grid, and grows again where a factor leans against its
+edge.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from targets.kernel import Vector
 from targets.options import require
@@ -28,8 +29,10 @@ IMPOSSIBLE = 1e3  # nats below all others that a point counts which has no finit
 TAIL = 1e-9  # mass of a factor beyond either end of its axis
 MARGIN = 0.1  # of what a factor fills, on either side of it
 NARROWER = 0.7  # of its length, where an axis is cut to what the factor fills of it
+FINER_GRID = {1: 2.0, 2: 2.0, 3: 1.5}  # times as many nodes an axis, where two grids are compared
 MOVES = 8  # of the box between refinements: a coarse grid can send it to and fro
 FINER = 8  # nodes of a factor's density for one of its grid: its logarithm is smoother than what is linear in between
+UNSEEN, OVERSHOT = -30.0, 0.5  # nats below a factor's peak that do not matter, and by which a spline must not be off
 STEEP = 40.0  # nats that a factor is taken to fall off over the length of its axis, beyond it
 SHARE = 0.1  # of the tolerance that sweeps may leave
 SWEEPS = 10_000  # on one grid
@@ -58,11 +61,11 @@ class Table:
 
     @property
     def product(self) -> Product:
-        """The factors as densities: their logarithms are interpolated by piecewise cubics that do not overshoot."""
+        """The factors as densities."""
         made = []
         for axis, log in zip(self.axes, self.logs, strict=True):
             nodes = np.linspace(axis[0], axis[-1], FINER * (len(axis) - 1) + 1)
-            smooth = PchipInterpolator(axis, log)(nodes)
+            smooth = _interpolated(axis, log, nodes)
             made.append(Marginal(nodes, np.exp(smooth - smooth.max())))
         return Product(tuple(made))
 
@@ -90,6 +93,13 @@ def _normalised(logs: Vector) -> Vector:
     return np.asarray(mass / mass.sum())
 
 
+def _interpolated(axis: Vector, logs: Vector, nodes: Vector) -> Vector:
+    """Logs of a factor between the nodes of its axis: by a spline; where that overshoots, by cubics that do not."""
+    careful, smooth = PchipInterpolator(axis, logs)(nodes), CubicSpline(axis, logs)(nodes)
+    seen = careful > logs.max() + UNSEEN
+    return np.asarray(smooth if np.abs(smooth - careful)[seen].max() < OVERSHOT else careful)
+
+
 def field_of(heights: np.ndarray, masses: list[Vector], j: int) -> Vector:
     """E_{q_-j}[log p] at the nodes of axis j."""
     for axis in range(len(masses) - 1, -1, -1):
@@ -100,7 +110,7 @@ def field_of(heights: np.ndarray, masses: list[Vector], j: int) -> Vector:
 
 @dataclass
 class CaviGridRun:
-    """One fit: a box, then sweeps on grids of twice as many nodes, until two of them agree."""
+    """One fit: a box, then sweeps on finer and finer grids, until two of them agree."""
 
     target: Target
     rng: np.random.Generator
@@ -141,6 +151,8 @@ class CaviGridRun:
         # from the starting point, so that the seed says which optimum is found where there are several
         axes = _axes(self.box, self.nodes)
         self._tabulate([-32 * ((axis - at) / (axis[-1] - axis[0])) ** 2 for axis, at in zip(axes, x, strict=True)])
+        if self.table is not None:
+            self._sweep(self.table)
 
     def _start(self) -> tuple[Vector, Vector, Vector] | None:
         """A starting point, and the centre and the scale of what lies uphill of it."""
@@ -189,12 +201,15 @@ class CaviGridRun:
             self._go_on(table)
         elif self._agrees(q):
             self.status = Status.CONVERGED
-            self.reason = f"{self.nodes} nodes an axis agree with half as many to {self.tolerance:g} sd"
-        elif 2 * self.nodes - 1 > LIMIT[self.target.dim]:
+            self.reason = f"{self.nodes} nodes an axis agree with a coarser grid to {self.tolerance:g} sd"
+        elif self._finer() > LIMIT[self.target.dim]:
             self._fail(f"{self.nodes} nodes an axis are too few: moments have not settled to {self.tolerance:g} sd")
         else:
-            self.nodes, self.coarse, self.moves = 2 * self.nodes - 1, q, 0
+            self.nodes, self.coarse, self.moves = self._finer(), q, 0
             self._go_on(table)
+
+    def _finer(self) -> int:
+        return int(FINER_GRID[self.target.dim] * (self.nodes - 1)) + 1
 
     def _moved(self, q: Product) -> bool:
         """Whether the box had to be moved, to hold no more and no less than the factors."""
@@ -223,7 +238,7 @@ class CaviGridRun:
         assert self.box is not None  # noqa: S101
         logs = []
         for axis, old, log in zip(_axes(self.box, self.nodes), table.axes, table.logs, strict=True):
-            inside = PchipInterpolator(old, log)(np.clip(axis, old[0], old[-1]))
+            inside = _interpolated(old, log, np.clip(axis, old[0], old[-1]))
             outside = np.abs(axis - np.clip(axis, old[0], old[-1])) / (old[-1] - old[0])
             logs.append(inside - STEEP * outside)
         self._tabulate(logs)
@@ -244,7 +259,7 @@ class CaviGridRun:
 def cavi_grid(*, tolerance: float = 1e-3) -> Recipe:
     """Free-form mean field, from a starting point of the target.
 
-    `tolerance` is the change of means and log sds, in sd, at which a grid of twice as many nodes is said to agree.
+    `tolerance` is the change of means and log sds, in sd, at which a finer grid is said to agree.
     """
     require(tolerance > 0, f"cavi_grid: tolerance={tolerance:g} is not accepted; it takes a positive number")
 

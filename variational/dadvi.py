@@ -1,13 +1,13 @@
 """Deterministic ADVI (Giordano, Ingram and Broderick 2023, arXiv:2304.05527): fixed draws, and Newton's method.
 
 With the standard normal draws held fixed, the bound is an ordinary function of means and log sds. A trust-region method
-(Steihaug 1983) maximises it; products of its Hessian with a vector come from differences of the kernel's gradients along
-the directions in which the vector moves each draw. What the draws leave is seen by doubling them: the difference of two
-optima estimates the error of the later one, since half of the later draws are the earlier ones.
+(Steihaug 1983) maximises it; products of its Hessian with a vector come from differences of the kernel's gradients
+along the directions in which the vector moves each draw. What the draws leave is seen by doubling them: the difference
+of two optima estimates the error of the later one, since half of the later draws are the earlier ones.
 
-Draws come in pairs z, -z. Once there are as many pairs as coordinates their second moments are made exact, and before that
-those of each coordinate alone. So a Gaussian target has its mean exactly with any number of draws, and its whole optimum
-with as many pairs as coordinates.
+Draws come in pairs z, -z. Once there are as many pairs as coordinates their second moments are made exact, and before
+that those of each coordinate alone. So a Gaussian target has its mean exactly with any number of draws, and its whole
+optimum with as many pairs as coordinates.
 """
 
 from collections.abc import Callable
@@ -124,6 +124,8 @@ def newton_step(product: Callable[[Vector], Vector], gradient: Vector, radius: f
     step, pushed, residual = np.zeros_like(gradient), np.zeros_like(gradient), gradient.copy()
     direction = -residual
     norm = float(np.linalg.norm(gradient))
+    if norm == 0:
+        return step, pushed
     enough = min(FORCING, np.sqrt(norm)) * norm
     for _ in range(2 * len(gradient)):
         across = product(direction)
@@ -293,9 +295,9 @@ class DadviRun:
 def dadvi(*, draws: int = 20, max_draws: int = 160, tolerance: float = 0.1, covariance: str = "meanfield") -> Recipe:
     """A Gaussian with independent coordinates, by Newton's method on fixed draws.
 
-    They begin with `draws` and double until they leave an error of `tolerance` in means and log sds (root mean square, in
-    sd), or would exceed `max_draws`. With `covariance=linear_response` the result is the dense Gaussian whose covariance is
-    the linear response of the means.
+    They begin with `draws` and double until they leave an error of `tolerance` in means and log sds (root mean square,
+    in sd), or would exceed `max_draws`. With `covariance=linear_response` the result is the dense Gaussian whose
+    covariance is the linear response of the means.
     """
     require(tolerance > 0, f"dadvi: tolerance={tolerance:g} is not accepted; it takes a positive number")
     require(draws >= 2 and draws % 2 == 0, f"dadvi: draws={draws} is not accepted; it takes an even number, 2 or more")

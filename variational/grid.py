@@ -14,7 +14,7 @@ from targets.target import Target
 from variational.evaluation import log_densities
 
 NEGLIGIBLE = -40.0  # log density relative to the largest, below which a face of the box is empty
-FIRST = {1: 129, 2: 65, 3: 33}  # nodes an axis
+FIRST = {1: 129, 2: 65, 3: 17}  # nodes an axis
 LIMIT = {1: 2**16 + 1, 2: 1025, 3: 129}
 HOPELESS = 0.3  # change in sd at the last but one refinement from which the last will not converge either
 GROWTHS = 20  # of the box, before tails are called heavy
