@@ -28,6 +28,10 @@ class Effort:
         """A number of repetitions."""
         return fast if self.fast else full
 
+    def seeds(self, stream: int, count: int) -> list[int]:
+        """So many seeds of runs."""
+        return [int(state) for state in np.random.SeedSequence([self.seed, stream]).generate_state(count)]
+
     def rng(self, stream: int) -> np.random.Generator:
         """A generator of its own for each check."""
         return np.random.default_rng([self.seed, stream])

@@ -18,7 +18,7 @@ def forward_keeps_marginals(_: Effort) -> Found:
     reverse, forward = reverse_kl(target, *start).q.variance, forward_kl(target, *start).q.variance
     return Found(
         either(bool(np.all(reverse < 0.2) and np.allclose(forward, 1.0, atol=1e-6))),
-        f"variances {reverse[0]:.3f} and {reverse[1]:.3f} by reverse KL, {forward[0]:.3f} and {forward[1]:.3f} by forward",
+        f"variances {reverse[0]:.3f}, {reverse[1]:.3f} by reverse KL, {forward[0]:.3f}, {forward[1]:.3f} by forward KL",
         "Too narrow along both axes; the product of the marginals is the optimum of the forward divergence.",
         {"reverse": reverse.tolist(), "forward": forward.tolist()},
     )
@@ -62,7 +62,7 @@ def each_optimum_is_a_mode(effort: Effort) -> Found:
         Verdict.ONLY_IF if alone or between else Verdict.HOLDS,
         f"one broad minimum in the centre at separations {', '.join(f'{s:g}' for s in alone)}; at "
         f"{', '.join(f'{s:g}' for s in between)} three, of which one in the centre",
-        "modes are far apart, and even then a third minimum lies between them. The forward optimum is single, as claimed.",
+        "modes are far apart, and even then a third minimum lies between them. The forward KL has one, as claimed.",
         {"separations": separations, "minima": count, "centred": centred},
     )
 
@@ -88,8 +88,8 @@ def forward_needs_the_posterior(effort: Effort) -> Found:
             f"in {dim} dimensions log sds to {error:.2f} with {work:,} evaluations"
             for dim, (error, work) in off.items()
         ),
-        "nothing that can be sampled covers the posterior. Where a proposal does, weights give expectations under it; that "
-        "they degenerate as dimensions grow is what makes it a practical one.",
+        "nothing that can be sampled covers the posterior. Where a proposal does, weights give expectations under it; "
+        "that they degenerate as dimensions grow makes the objection a practical one.",
         {str(dim): {"log_sd_error": error, "evaluations": work} for dim, (error, work) in off.items()},
     )
 
@@ -115,8 +115,8 @@ def modes_break_full_rank_too(effort: Effort) -> Found:
     """Question Q4: which mode a dense Gaussian finds, by seed."""
     target = targets.load("bimodal_mixture", dim=2, separation=10.0)
     sides, sds = [], []
-    for seed in range(effort.of(12, 8)):
-        run = method("advi_fullrank", tolerance=0.1).start(target, [effort.seed, 20, seed])  # type: ignore[arg-type]
+    for seed in effort.seeds(20, effort.of(40, 24)):
+        run = method("advi_fullrank", tolerance=0.1).start(target, seed)
         while run.status is Status.RUNNING:
             run.advance(10_000)
         q = run.approximation()
@@ -127,11 +127,11 @@ def modes_break_full_rank_too(effort: Effort) -> Found:
     assert truth is not None  # noqa: S101
     left = float(np.mean(np.array(sides) < 0))
     return Found(
-        Verdict.ONLY_IF,
+        Verdict.ONLY_IF if 0 < left < 1 and np.median(sds) < 0.5 * truth.moments.sd[0] else Verdict.FAILS,
         f"a dense Gaussian holds the one mode in {left:.0%} of {len(sides)} seeds, the other in the rest; sd "
         f"{np.median(sds):.2f} of {truth.moments.sd[0]:.2f}",
-        "the failure is correlation. Full covariance, one of the remedies named, does nothing for modes: what helps are "
-        "families of several parts.",
+        "the failure is correlation. Full covariance, one of the remedies named, does nothing for modes: what helps "
+        "are families of several parts.",
         {"left": left, "sd": float(np.median(sds)), "true_sd": float(truth.moments.sd[0])},
     )
 

@@ -1,4 +1,4 @@
-"""A small Bayesian mixture, with exact updates and an exact bound: unit Gaussians on the line, unknown means and weights.
+"""A small Bayesian mixture, with exact updates and an exact bound: unit Gaussians on the line.
 
 pi ~ Dirichlet(alpha0), mu_k ~ N(0, V), x_n ~ N(mu_z, 1). q = q(z) q(pi) q(mu): responsibilities r (n, K), a Dirichlet
 alpha (K,), and N(m_k, v_k) (Bishop 2006, section 10.2, with known precision). Mistakes can be planted.
@@ -7,14 +7,15 @@ alpha (K,), and N(m_k, v_k) (Bishop 2006, section 10.2, with known precision). M
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp, xlogy
+from scipy.special import digamma, gammaln, logsumexp, softmax, xlogy
 
 from targets.kernel import Matrix, Vector
 
 PRIOR_VARIANCE = 25.0
 MISTAKES = {
     "none": "no mistake",
-    "normalisation": "responsibilities are normalised over the data instead of the components",
+    "normalisation": "responsibilities are not divided by their sum",
+    "axis": "responsibilities are normalised over the data instead of the components",
     "sign": "the entropy of the assignments has the wrong sign in the bound",
     "stale": "means are computed from the responsibilities of the sweep before",
     "never": "the variances of the means are never updated",
@@ -39,15 +40,24 @@ class Mixture:
 
 
 def fit(
-    x: Vector, k: int, rng: np.random.Generator, alpha0: float = 1.0, sweeps: int = 60, mistake: str = ""
+    x: Vector,
+    k: int,
+    rng: np.random.Generator,
+    alpha0: float = 1.0,
+    sweeps: int = 60,
+    mistake: str = "",
+    apart: bool = False,
 ) -> Mixture:
-    """Coordinate ascent from random responsibilities; x (n,)."""
+    """Coordinate ascent from random responsibilities, or from those of data `apart` chosen as centres; x (n,)."""
     r = rng.dirichlet(np.ones(k), len(x))
+    if apart:
+        centres = rng.choice(x, k, replace=len(x) < k)
+        r = softmax(-0.5 * (x[:, None] - centres) ** 2, axis=1)
     alpha, m, v, bounds = np.full(k, alpha0), np.zeros(k), np.full(k, 1.0), []
     for _ in range(sweeps):
         before = r
         if bounds:
-            r = _responsibilities(x, alpha, m, v, 0 if mistake == "normalisation" else 1)
+            r = _responsibilities(x, alpha, m, v, mistake)
         counts = r.sum(axis=0)
         alpha = alpha0 + counts
         used = before if mistake == "stale" else r
@@ -58,9 +68,11 @@ def fit(
     return Mixture(r, alpha, m, v, np.array(bounds))
 
 
-def _responsibilities(x: Vector, alpha: Vector, m: Vector, v: Vector, axis: int) -> Matrix:
+def _responsibilities(x: Vector, alpha: Vector, m: Vector, v: Vector, mistake: str) -> Matrix:
     logs = digamma(alpha) - 0.5 * ((x[:, None] - m) ** 2 + v)
-    return np.asarray(np.exp(logs - logsumexp(logs, axis=axis, keepdims=True)))
+    if mistake == "normalisation":
+        return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
+    return np.asarray(softmax(logs, axis=0 if mistake == "axis" else 1))
 
 
 def bound(x: Vector, r: Matrix, alpha: Vector, m: Vector, v: Vector, alpha0: float, sign: float = 1.0) -> float:

@@ -10,7 +10,6 @@ from targets.protocols import Status
 from variational.registry import method
 
 ROUNDING = 1e-9  # nats
-TRUE_MEANS = (-4.0, 0.0, 4.0)
 
 
 def falls(bounds: Vector) -> float:
@@ -48,15 +47,16 @@ def planted_mistakes(effort: Effort) -> Found:
             if k == 0:
                 shown[name] = fitted.bounds[:30].tolist()
         seen[name], lost[name] = float(np.mean(caught)), float(np.median(below))
-    named = {name: seen[name] for name in ("normalisation", "sign", "stale")}
+    betrayed = [name for name in seen if seen[name] > 0.9]
     return Found(
-        either(seen["none"] == 0 and min(named.values()) > 0.9),
-        "a fall gives away: " + ", ".join(f"{name} {share:.0%}" for name, share in named.items()),
-        f"Shares of {repetitions} data sets; without a mistake {seen['none']:.0%}. Of the three of the chapter. A fourth, "
-        f"variances of the means that are never updated, is seen in {seen['never']:.0%}, and costs {lost['never']:.2f} "
-        "nats: a bound that rises proves nothing.",
+        Verdict.ONLY_IF if seen["sign"] > 0.9 > min(seen["axis"], seen["stale"]) else either(min(seen.values()) > 0.9),
+        "a fall gives away: " + ", ".join(f"{name} {share:.0%}" for name, share in seen.items() if name != "none"),
+        f"the mistake is one of some: {', '.join(betrayed)}. Shares of {repetitions} data sets; without a mistake "
+        f"{seen['none']:.0%}. Normalising over the wrong axis, or never updating the variances of the means, leaves a "
+        f"bound that rises all the same, {lost['axis']:.0f} and {lost['never']:.0f} nats too low. Reading last sweep's "
+        "responsibilities is harmless in this model.",
         {"caught": seen, "nats_lost": lost},
-        shown,
+        {name: line for name, line in shown.items() if name in ("none", "sign", "stale", "never")},
         list(range(1, 31)),
         "sweep",
         "bound as reported, nats",
@@ -64,21 +64,23 @@ def planted_mistakes(effort: Effort) -> Found:
 
 
 def stale_reads_can_diverge(effort: Effort) -> Found:
-    """A Gaussian of equal correlations, all coordinates updated at once from the sweep before."""
-    target = targets.load("correlated_gaussian", dim=5, rho=0.6, structure="equicorrelated")
-    assert target.gaussian is not None  # noqa: S101
-    precision, mean, bounds = target.gaussian.precision, effort.rng(12).standard_normal(5), []
-    for _ in range(12):
-        mean = mean - (precision @ mean) / np.diagonal(precision)
-        bounds.append(-0.5 * float(mean @ precision @ mean))
-    drop = falls(np.array(bounds))
+    """Gaussians in five dimensions, all coordinates updated at once from the sweep before."""
+    start, drops, shown = effort.rng(12).standard_normal(5), {}, {}
+    for name, shared in (("positive", 0.6), ("negative", -0.2)):
+        precision = (1 - shared) * np.eye(5) + shared  # entries off the diagonal
+        mean, bounds = start, []
+        for _ in range(12):
+            mean = mean - precision @ mean
+            bounds.append(-0.5 * float(mean @ precision @ mean))
+        drops[name], shown[name] = falls(np.array(bounds)), bounds
     return Found(
-        either(drop > 0),
-        f"the bound of a Gaussian in 5 dimensions falls by up to {drop:.2g} nats a sweep",
-        "Updates from the sweep before multiply the distance by the matrix of partial correlations, whose norm exceeds "
-        "one when several coordinates are alike. In two dimensions they converge, and nothing falls.",
-        {"largest_fall": drop},
-        {"all at once": bounds},
+        Verdict.ONLY_IF if drops["positive"] > 0 == drops["negative"] else either(min(drops.values()) > 0),
+        f"the bound of a Gaussian falls, by up to {drops['positive']:.1g} nats a sweep, where precisions off the "
+        "diagonal are 0.6, and never where they are -0.2",
+        "coordinates compete. Updates from the sweep before multiply the distance by a matrix of the model's, and the "
+        "bound falls where its norm exceeds one.",
+        drops,
+        {"precisions of -0.2": shown["negative"]},
         list(range(1, 13)),
         "sweep",
         "bound, nats",
@@ -114,17 +116,17 @@ def stochastic_bounds_are_not_monotone(effort: Effort) -> Found:
 
 def local_optimum_only(effort: Effort) -> Found:
     """The bounds that random starts of a mixture end at."""
-    x = mixture.draw(effort.rng(14), 150)
+    x = mixture.draw(effort.rng(14), 160, tuple(range(-20, 20, 5)))
     ends = [
-        mixture.fit(x, 3, np.random.default_rng([effort.seed, 15, k]), sweeps=300).bounds[-1]
-        for k in range(effort.of(60, 25))
+        mixture.fit(x, 8, np.random.default_rng([effort.seed, 15, k]), sweeps=100, apart=True).bounds[-1]
+        for k in range(effort.of(100, 25))
     ]
     best = max(ends)
     behind = float(np.mean(np.array(ends) < best - 1.0))
     return Found(
         either(behind > 0),
         f"{behind:.0%} of {len(ends)} starts end more than a nat below the best",
-        f"Bounds between {min(ends):.1f} and {best:.1f}.",
+        f"A mixture of eight, from data chosen as centres: bounds between {min(ends):.1f} and {best:.1f}.",
         {"behind": behind, "best": best, "worst": min(ends)},
     )
 
@@ -134,9 +136,9 @@ def components_are_pruned(effort: Effort) -> Found:
     kept = {}
     for alpha0 in (1.0, 0.01):
         held = []
-        for k in range(effort.of(40, 8)):
+        for k in range(effort.of(40, 6)):
             rng = np.random.default_rng([effort.seed, 16, k])
-            fitted = mixture.fit(mixture.draw(rng, 300), 6, rng, alpha0, sweeps=effort.of(1500, 500))
+            fitted = mixture.fit(mixture.draw(rng, 150), 6, rng, alpha0, sweeps=effort.of(1500, 500))
             held.append(int(np.sum(fitted.alpha - alpha0 > 1)))
         kept[alpha0] = float(np.mean(held))
     return Found(
@@ -176,8 +178,7 @@ def variational_em_rises(effort: Effort) -> Found:
     return Found(
         either(worst == 0.0 and gap > 0),
         f"no fall of the bound in {len(bounds)} iterations; {gap:.1f} nats below the likelihood at the end",
-        f"The bound is not tight, as claimed. The likelihood itself falls in {lowered} of the iterations: it is the bound "
-        "that rises.",
+        f"It is not tight, as claimed. Nothing is said of the likelihood itself, which fell in {lowered} iterations.",
         {"worst_fall": worst, "gap": gap, "likelihood_falls": lowered},
         {"bound": bounds[:60], "log likelihood": evidence[:60]},
         list(range(min(60, len(bounds)))),
@@ -189,20 +190,20 @@ def variational_em_rises(effort: Effort) -> Found:
 def bayes_when_data_are_few(effort: Effort) -> Found:
     """Held-out log density of a mixture: averages over q(theta) against maximum likelihood."""
     ahead = {}
-    for n in (8, 1000):
+    for n in (8, 500):
         gains = []
-        for j in range(effort.of(40, 10)):
+        for j in range(effort.of(40, 8)):
             rng = np.random.default_rng([effort.seed, 18, n, j])
             x, new = mixture.draw(rng, n), mixture.draw(rng, 2000)
-            fits = [mixture.fit(x, 3, rng) for _ in range(8)]
+            fits = [mixture.fit(x, 3, rng, sweeps=30, apart=True) for _ in range(4)]
             bayes = max(fits, key=lambda fitted: float(fitted.bounds[-1]))
-            point = max((mixture.em(x, 3, rng) for _ in range(8)), key=lambda fitted: float(fitted[2][-1]))
+            point = max((mixture.em(x, 3, rng, 30) for _ in range(4)), key=lambda fitted: float(fitted[2][-1]))
             gains.append(float(np.mean(bayes.log_predictive(new) - mixture.log_plug_in(new, *point[:2]))))
         ahead[n] = float(np.median(gains))
     return Found(
-        either(ahead[8] > 0.02 and abs(ahead[1000]) < 0.01),
-        f"held-out gain of averaging: {ahead[8]:.3f} nats a datum from 8 data, {ahead[1000]:.4f} from 1000",
-        "The best of eight starts each. A sweep costs the same for both, so that nothing is lost by averaging.",
+        either(ahead[8] > 0.02 and abs(ahead[500]) < 0.01),
+        f"held-out gain of averaging: {ahead[8]:.3f} nats a datum from 8 data, {ahead[500]:.4f} from 500",
+        "The best of four starts each. A sweep costs the same for both, so that nothing is lost by averaging.",
         {str(n): gain for n, gain in ahead.items()},
     )
 
@@ -210,11 +211,11 @@ def bayes_when_data_are_few(effort: Effort) -> Found:
 def bayes_selects_models(effort: Effort) -> Found:
     """How many components the bound and the likelihood choose, of 1 to 6, where there are three."""
     chosen: dict[str, list[int]] = {"bound": [], "likelihood": []}
-    for j in range(effort.of(20, 4)):
+    for j in range(effort.of(30, 4)):
         rng = np.random.default_rng([effort.seed, 19, j])
-        x, counts = mixture.draw(rng, 150), range(1, 7)
-        bounds = [max(mixture.fit(x, k, rng, sweeps=100).bounds[-1] for _ in range(6)) for k in counts]
-        heights = [max(mixture.em(x, k, rng, sweeps=100)[2][-1] for _ in range(6)) for k in counts]
+        x, counts = mixture.draw(rng, 100), range(1, 7)
+        bounds = [max(mixture.fit(x, k, rng, apart=True).bounds[-1] for _ in range(4)) for k in counts]
+        heights = [max(mixture.em(x, k, rng)[2][-1] for _ in range(4)) for k in counts]
         chosen["bound"].append(1 + int(np.argmax(bounds)))
         chosen["likelihood"].append(1 + int(np.argmax(heights)))
     right = {name: float(np.mean(np.array(found) == 3)) for name, found in chosen.items()}

@@ -39,10 +39,10 @@ def plateau_and_slope(effort: Effort) -> Found:
     target = targets.load("correlated_gaussian", dim=10, rho=0.7)
     vi = finished(method("advi_meanfield").start(target, effort.seed))
     floor, spent = scale_error(vi, target), vi.work.total
-    marks = [250, 500, 1000, 2000, 4000, 8000]
+    marks = [250, 500, 1000, 2000, 4000]
     errors, warm_up = [], []
-    for k in range(effort.of(40, 16)):
-        run = registry.method("nuts").start(target, [effort.seed, 40, k])  # type: ignore[arg-type]
+    for seed in effort.seeds(40, effort.of(40, 8)):
+        run = registry.method("nuts").start(target, seed)
         warm_up.append(warmed(run))
         base, found = warm_up[-1], []
         for mark in marks:
@@ -52,7 +52,7 @@ def plateau_and_slope(effort: Effort) -> Found:
     curve = np.sqrt(np.mean(np.square(errors), axis=0))
     slope = float(np.polyfit(np.log(marks), np.log(curve), 1)[0])
     return Found(
-        either(abs(slope + 0.5) < 0.1 and floor > 0.1),
+        either(abs(slope + 0.5) < 0.2 and floor > 0.1),
         f"mean field stops at {floor:.2f} after {spent:,} evaluations; NUTS falls with slope {slope:.2f}",
         f"Errors of log sds. After a warm-up of {np.median(warm_up):,.0f} and 2,500 evaluations more NUTS is at "
         f"{curve[0]:.3f}, below that floor.",
@@ -65,29 +65,34 @@ def plateau_and_slope(effort: Effort) -> Found:
 
 
 def costs_less(effort: Effort) -> Found:
-    """Evaluations until mean field has converged, and until NUTS from cold is as good in its log sds."""
-    vi, mcmc = {}, {}
+    """Evaluations until mean field has converged, and until NUTS, cold and warm, is as good in its log sds."""
+    starts = {"cold": "nuts", "warm": "nuts[warm_start=laplace,take=draws+metric]"}
+    spent: dict[str, dict[str, int]] = {}
     for name, options in (
         ("correlated_gaussian", {"dim": 10, "rho": 0.7}),
-        ("correlated_gaussian", {"dim": 10, "rho": 0.0}),
-        ("eight_schools", {}),
+        ("correlated_gaussian", {"dim": 10, "rho": 0.99}),
+        ("logistic_regression", {}),
     ):
         target = targets.load(name, **options)
         fit = finished(method("advi_meanfield").start(target, effort.seed))
-        floor = scale_error(fit, target)
-        run = registry.method("nuts").start(target, effort.seed)
-        warmed(run)
-        run.advance(1000)
-        while run.work.total < 400_000 and scale_error(run, target) > floor:
-            run.advance(run.work.total // 4)
-        vi[target.label], mcmc[target.label] = fit.work.total, run.work.total
-    ratios = {label: mcmc[label] / vi[label] for label in vi}
+        spent[target.label] = {"mean field": fit.work.total}
+        for start, spec in starts.items():
+            run = registry.method(spec).start(target, effort.seed)
+            warmed(run)
+            run.advance(400)
+            while run.work.total < 200_000 and scale_error(run, target) > scale_error(fit, target):
+                run.advance(run.work.total // 4)
+            spent[target.label][start] = run.work.total
+    cold, warm = (min(each[start] / each["mean field"] for each in spent.values()) for start in starts)
     return Found(
-        Verdict.ONLY_IF if min(ratios.values()) < 1 < max(ratios.values()) else either(min(ratios.values()) > 1),
-        "; ".join(f"{label}: VI {vi[label]:,}, NUTS {mcmc[label]:,}" for label in vi),
-        "the family fits the posterior. Where it does not, sampling is as good as its floor sooner than it has converged. "
-        "Evaluations, warm-up included.",
-        {"vi": vi, "mcmc": mcmc},
+        Verdict.ONLY_IF if cold > 1 > warm else either(min(cold, warm) > 1),
+        "; ".join(
+            f"{label}: " + ", ".join(f"{n:,} {name}" for name, n in each.items()) for label, each in spent.items()
+        ),
+        "sampling starts cold. Evaluations until mean field has converged, and until NUTS, warm-up included, has the "
+        "same error of log sds. Started from Laplace's approximation it is there before a mean field that converges "
+        "slowly, and goes on.",
+        spent,
     )
 
 
@@ -105,8 +110,8 @@ def exact_in_the_limit(effort: Effort) -> Found:
     crossed = sum(len(set(target.truth.modes.assign(chain).tolist())) > 1 for chain in draws.values)
     return Found(
         Verdict.ONLY_IF if crossed == 0 else Verdict.HOLDS,
-        f"masses of the modes off by {off:.2f} after {run.work.total:,} evaluations; {crossed} of {len(draws.values)} chains "
-        "crossed",
+        f"masses of the modes off by {off:.2f} after {run.work.total:,} evaluations; "
+        f"{crossed} of {len(draws.values)} chains crossed",
         "chains mix within the budget. Between modes far apart they do not, and the masses are those of the starts.",
         {"mass_error": off, "chains_that_crossed": crossed},
     )
@@ -124,7 +129,7 @@ def diagnostics_are_easy(effort: Effort) -> Found:
     ratio = float(np.sqrt(q.covariance[0, 0]) / target.truth.moments.sd[0])
     return Found(
         either(not (vi.status is Status.CONVERGED and ratio < 0.5)),
-        f"a bound that has converged with sds at {ratio:.2f} of the truth; R-hat of NUTS on the same target {r_hat:.1f}",
+        f"a bound that has converged with sds at {ratio:.2f} of the truth; R-hat of NUTS there {r_hat:.1f}",
         "The bound tells of convergence, not of accuracy; R-hat, with chains from both basins, sees what is wrong.",
         {"sd_ratio": ratio, "r_hat": float(r_hat)},
     )
@@ -146,9 +151,9 @@ def mini_batches(effort: Effort) -> Found:
     return Found(
         Verdict.ONLY_IF if errors[0] > 1 > errors[2] else either(errors[0] < 0.3),
         ", ".join(f"{error:.1f} posterior sd after {mark:g} passes" for mark, error in zip(marks, errors, strict=True)),
-        "an error of several posterior sds will do, or one pass is not enough for exact updates either. A step is cheap, but "
-        "the noise of batches is not: a posterior sd of accuracy takes about one pass over all rows. Samplers with "
-        "mini-batches scale in the same way (`sghmc`).",
+        "an error of several posterior sds will do, or exact updates take many passes, too. A step is cheap, its noise "
+        "is not: a posterior sd of accuracy takes about one pass over all rows. Samplers have mini-batches, too "
+        "(`sghmc`).",
         dict(zip(map(str, marks), errors, strict=True)),
     )
 
@@ -165,19 +170,22 @@ def when_it_matters(effort: Effort) -> Found:
     finished(run, effort.of(200_000, 60_000))
     nuts = run.approximation()
     assert q is not None and isinstance(nuts, Draws)  # noqa: S101
-    doses = {
-        "truth": _dose(truth),
-        "mean field": _dose(q.sample(effort.rng(42), 50_000)),
-        "NUTS": _dose(nuts.values.reshape(-1, 2)),
+    rng = effort.rng(42)
+    beliefs = {"mean field": q.sample(rng, 50_000), "NUTS": nuts.values.reshape(-1, 2)}
+    ratios = {
+        name: {
+            "dose": _width(_dose(x)) / _width(_dose(truth)),
+            **{label: _width(x[:, i]) / _width(truth[:, i]) for i, label in enumerate(("intercept", "slope"))},
+        }
+        for name, x in beliefs.items()
     }
-    widths = {name: float(np.diff(np.quantile(dose, [0.05, 0.95]))[0]) for name, dose in doses.items()}
-    ratios = {name: width / widths["truth"] for name, width in widths.items() if name != "truth"}
+    worst = {name: max(abs(float(np.log(ratio))) for ratio in each.values()) for name, each in ratios.items()}
     return Found(
-        either(abs(np.log(ratios["mean field"])) > 0.2 and abs(np.log(ratios["NUTS"])) < 0.1),
-        f"interval of the dose {ratios['mean field']:.2f} times as wide as the true one by the best factorised q, "
-        f"{ratios['NUTS']:.2f} by NUTS",
-        "Not all that mean field gets wrong is too narrow: what matters here is a ratio of two coordinates whose "
-        "correlation it drops.",
+        either(worst["mean field"] > 0.2 and worst["NUTS"] < 0.1),
+        "90 % intervals over the true ones: "
+        + "; ".join(f"{name} " + ", ".join(f"{k} {v:.2f}" for k, v in each.items()) for name, each in ratios.items()),
+        "Bioassay data, and the best factorised q there is. The dose at which half would die is a ratio of the two "
+        "coordinates, and its interval is hardly touched: not all that mean field says is too narrow.",
         ratios,
     )
 
@@ -185,6 +193,10 @@ def when_it_matters(effort: Effort) -> Found:
 def _dose(x: np.ndarray) -> Vector:
     """The log dose at which half would die, -intercept / slope, of draws (n, 2)."""
     return np.asarray(-x[:, 0] / x[:, 1])
+
+
+def _width(values: Vector) -> float:
+    return float(np.diff(np.quantile(values, [0.05, 0.95]))[0])
 
 
 def warm_start_from_the_mean(effort: Effort) -> Found:
@@ -197,7 +209,7 @@ def warm_start_from_the_mean(effort: Effort) -> Found:
     }
     spent = {}
     for name, spec in starts.items():
-        works = [warmed(registry.method(spec).start(target, effort.seed + 100 * k)) for k in range(effort.of(10, 2))]
+        works = [warmed(registry.method(spec).start(target, seed)) for seed in effort.seeds(43, effort.of(10, 2))]
         spent[name] = float(np.median(works))
     return Found(
         Verdict.ONLY_IF if spent["mean"] > 0.9 * spent["cold"] > 2 * spent["draws and covariance"] else Verdict.HOLDS,
