@@ -67,7 +67,9 @@ def write(claims: Sequence[Line], folder: str | os.PathLike[str], command: str =
 def summary(claims: Sequence[Line]) -> str:
     """How many came to which verdict."""
     counts = Counter(claim["verdict"] for claim in claims)
-    return f"{len(claims)} claims: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "."
+    words = {"holds": "hold", CONDITION: "hold under a condition", "does not hold": "do not hold", "not run": "not run"}
+    told = (f"{counts[verdict]} {many}" for verdict, many in words.items() if counts[verdict])
+    return f"{len(claims)} claims: {', '.join(told)}."
 
 
 def section(claims: Sequence[Line]) -> Section:

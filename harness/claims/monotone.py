@@ -52,9 +52,9 @@ def planted_mistakes(effort: Effort) -> Found:
         Verdict.ONLY_IF if seen["sign"] > 0.9 > min(seen["axis"], seen["stale"]) else either(min(seen.values()) > 0.9),
         "a fall gives away: " + ", ".join(f"{name} {share:.0%}" for name, share in seen.items() if name != "none"),
         f"the mistake is one of some: {', '.join(betrayed)}. Shares of {repetitions} data sets; without a mistake "
-        f"{seen['none']:.0%}. Normalising over the wrong axis, or never updating the variances of the means, leaves a "
-        f"bound that rises all the same, {lost['axis']:.0f} and {lost['never']:.0f} nats too low. Reading last sweep's "
-        "responsibilities is harmless in this model.",
+        f"{seen['none']:.0%}. Normalising over the wrong axis gives a bound that rises {-lost['axis']:.0f} nats "
+        "beyond the right one; never updating the variances of the means one that ends "
+        f"{lost['never']:.0f} nats below it. Reading last sweep's responsibilities is harmless in this model.",
         {"caught": seen, "nats_lost": lost},
         {name: line for name, line in shown.items() if name in ("none", "sign", "stale", "never")},
         list(range(1, 31)),

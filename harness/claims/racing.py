@@ -97,8 +97,8 @@ def costs_less(effort: Effort) -> Found:
 
 
 def exact_in_the_limit(effort: Effort) -> Found:
-    """NUTS on two modes ten sds apart: the share of the lighter mode."""
-    target = targets.load("bimodal_mixture", dim=2, separation=10.0, weight=0.3)
+    """NUTS on two modes twenty sds apart: the share of the lighter mode."""
+    target = targets.load("bimodal_mixture", dim=2, separation=20.0, weight=0.3)
     assert target.truth is not None and target.truth.modes is not None  # noqa: S101
     run = registry.method("nuts").start(target, effort.seed)
     warmed(run)
