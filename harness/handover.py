@@ -31,8 +31,8 @@ from targets.options import require
 from targets.protocols import Approximation, Work
 from targets.target import Target
 from variational.evaluation import log_densities
-from variational.lowrank import LowRankGaussian
 from variational.psis import smooth
+from variational.stretched import StretchedGaussian
 
 POSITIONS = ("mean", "draws")
 METRICS = ("diagonal", "dense", "low_rank", "metric")
@@ -100,7 +100,7 @@ class Handover:
         kind = self.metric_kind
         if not kind:
             return None
-        if kind == "metric" and isinstance(approximation, LowRankGaussian):
+        if kind == "metric" and isinstance(approximation, StretchedGaussian):
             return low_rank_scale(approximation.scale, approximation.vectors, approximation.variances)
         covariance = approximation.covariance
         if kind == "diagonal" or getattr(approximation, "diagonal", False):

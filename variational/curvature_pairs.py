@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from targets.kernel import Matrix, Vector
-from variational.lowrank import LowRankGaussian
+from variational.stretched import StretchedGaussian
 
 REPEATED = 1e-9  # of the largest eigenvalue of their products, below which a combination of pairs tells nothing new
 BENT = 1e-8  # cosine of step and change of gradient, from which a pair says something of the curvature
@@ -57,7 +57,7 @@ class CurvaturePairs:
             self.changes.popleft()
         return True
 
-    def gaussian(self, x: Vector, gradient: Vector) -> LowRankGaussian | None:
+    def gaussian(self, x: Vector, gradient: Vector) -> StretchedGaussian | None:
         """The Gaussian with that covariance, at the end of a Newton step from x; None where rounding spoils it."""
         if self.diagonal is None:
             return None
@@ -74,9 +74,9 @@ class CurvaturePairs:
             variances, turned = np.linalg.eigh(np.eye(len(middle)) + 0.5 * (middle + middle.T))
             if not variances[0] > 0:
                 return None
-            q = LowRankGaussian(x, scale, np.ascontiguousarray((basis @ turned).T), variances)
+            q = StretchedGaussian(x, scale, np.ascontiguousarray((basis @ turned).T), variances)
             mean = x + q.times(gradient)
-        return LowRankGaussian(mean, q.scale, q.vectors, q.variances) if np.all(np.isfinite(mean)) else None
+        return StretchedGaussian(mean, q.scale, q.vectors, q.variances) if np.all(np.isfinite(mean)) else None
 
 
 def _compact(steps: Matrix, changes: Matrix, block: bool) -> tuple[Matrix, Matrix]:

@@ -110,7 +110,7 @@ def _trouble(weights: Vector, k_hat: float) -> str:
 
 def threshold(draws: int) -> float:
     """The k-hat up to which weights of so many draws can be trusted (Vehtari et al. 2024, equation 13)."""
-    return min(1 - 1 / np.log10(draws), 0.7)
+    return float(min(1 - 1 / np.log10(draws), 0.7))
 
 
 def multi_pathfinder(

@@ -16,9 +16,9 @@ from targets.target import Target
 from variational.curvature_pairs import CurvaturePairs
 from variational.evaluation import compile_log_densities, log_densities
 from variational.gaussian import LOG_TWO_PI, Gaussian
-from variational.lowrank import LowRankGaussian
 from variational.method import Recipe
 from variational.mode import FOUND, HISTORY, PAUSED, STUCK, climb, compile_search, starting_point
+from variational.stretched import StretchedGaussian
 
 SETTLED = 1e-6  # nats left to gain where the path ends
 MOVES = 32  # of the climb in one piece of work, and Gaussians that are judged in one call
@@ -74,7 +74,7 @@ class PathfinderRun:
     climb: Climb | None = None
     trail: Matrix | None = None
     here: Vector | None = None
-    best: LowRankGaussian | None = None
+    best: StretchedGaussian | None = None
     bound: float = -np.inf
     moves: int = 0
     best_move: int = 0
@@ -121,7 +121,7 @@ class PathfinderRun:
             if bound > self.bound - EVEN:
                 self.best, self.bound, self.best_move = q, max(float(bound), self.bound), move
 
-    def _bounds(self, found: list[LowRankGaussian], standard: Matrix) -> Vector:
+    def _bounds(self, found: list[StretchedGaussian], standard: Matrix) -> Vector:
         """E_q [log p - log q] of each q, over its draws at `standard` (n, dim)."""
         if not found:
             return np.empty(0)
@@ -146,7 +146,7 @@ class PathfinderRun:
             stuck = "cannot be evaluated further up" if climb.outcome == STUCK else f"goes on after {LIMIT} gradients"
             self.reason = f"the last move has the best bound, and the path {stuck}"
 
-    def approximation(self) -> LowRankGaussian | Gaussian | None:
+    def approximation(self) -> StretchedGaussian | Gaussian | None:
         """The best so far; with all of its covariance where the pairs span all directions."""
         if self.best is None or len(self.best.variances) < self.best.dim:
             return self.best

@@ -53,7 +53,8 @@ def fit(
     if apart:
         centres = rng.choice(x, k, replace=len(x) < k)
         r = softmax(-0.5 * (x[:, None] - centres) ** 2, axis=1)
-    alpha, m, v, bounds = np.full(k, alpha0), np.zeros(k), np.full(k, 1.0), []
+    alpha, m, v = np.full(k, alpha0), np.zeros(k), np.ones(k)
+    bounds: list[float] = []
     for _ in range(sweeps):
         before = r
         if bounds:

@@ -162,7 +162,7 @@ def variational_em_rises(effort: Effort) -> Found:
         for j in range(k):
             m[:, j] = v[j] * (pull[:, j] - m @ gram[:, j] + m[:, j] * gram[j, j])
         second = m.T @ m + n * np.diag(v)
-        W = np.linalg.solve(second, m.T @ x).T
+        W = np.asarray(np.linalg.solve(second, m.T @ x).T, dtype=np.float64)
         left = np.sum(x**2) - 2 * np.sum(x * (m @ W.T)) + np.sum((W @ second) * W)
         noise = float(left / (n * d))
         bounds.append(

@@ -12,9 +12,9 @@ from targets.target import Target
 from variational import method
 from variational.curvature_pairs import CurvaturePairs
 from variational.gaussian import Gaussian
-from variational.lowrank import LowRankGaussian
 from variational.multi_pathfinder import threshold
 from variational.resampled import ResampledDraws, resample
+from variational.stretched import StretchedGaussian
 
 
 def ended(run: Run) -> Run:
@@ -23,17 +23,17 @@ def ended(run: Run) -> Run:
     return run
 
 
-def some(dim: int, rank: int, seed: int) -> LowRankGaussian:
+def some(dim: int, rank: int, seed: int) -> StretchedGaussian:
     rng = np.random.default_rng(seed)
     vectors = np.linalg.qr(rng.standard_normal((dim, rank)))[0].T
-    return LowRankGaussian(
+    return StretchedGaussian(
         rng.standard_normal(dim), np.exp(rng.standard_normal(dim)), vectors, np.exp(rng.standard_normal(rank))
     )
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 1000))
 @settings(max_examples=25, deadline=None)
-def test_a_low_rank_gaussian_is_the_dense_one_with_its_covariance(dim: int, rank: int, seed: int) -> None:
+def test_a_stretched_gaussian_is_the_dense_one_with_its_covariance(dim: int, rank: int, seed: int) -> None:
     q = some(dim, min(rank, dim), seed)
     p = q.dense()
     points = p.sample(np.random.default_rng(seed), 5)
@@ -130,7 +130,7 @@ def test_block_updates_know_more_than_bfgs() -> None:
 def test_memory_is_that_of_a_few_directions() -> None:
     target = targets.load("correlated_gaussian", dim=400, rho=0.5)
     q = ended(method("pathfinder").start(target, 1)).approximation()
-    assert isinstance(q, LowRankGaussian) and q.vectors.shape == (10, 400)
+    assert isinstance(q, StretchedGaussian) and q.vectors.shape == (10, 400)
 
 
 @kernel

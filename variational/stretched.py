@@ -10,7 +10,7 @@ from variational.gaussian import LOG_TWO_PI, Gaussian
 
 
 @dataclass(frozen=True, eq=False)
-class LowRankGaussian:
+class StretchedGaussian:
     """N(mean, D (I + V' (L - I) V) D), with D the diagonal matrix of `scale` and L that of `variances`.
 
     In units of `scale` the variance is `variances` along the rows of V and one in all directions orthogonal to them.
