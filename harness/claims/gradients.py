@@ -64,7 +64,7 @@ def hundred_to_thousand_times(effort: Effort) -> Found:
         Verdict.ONLY_IF if mixed else either(min(ratios) >= 100 and max(ratios) <= 1000),
         f"{plain[0]:.1f} times in 1 dimension, {plain[1]:.1f} in 10, {plain[2]:.0f} in 100; logistic regression in 31: "
         f"{logistic[0]:,.0f}, and {logistic[1]:.0f} with a baseline",
-        "REINFORCE has no baseline and the log density is far from zero, or dimensions are in the hundreds. Without a "
+        "there is no baseline and the log density is far from zero, or dimensions are in the hundreds. Without a "
         "baseline the ratio grows with any constant added to the log density, so that no one number can hold. Of one "
         "draw and of the gradient by the mean; with a baseline the Gaussians have "
         f"{based[0]:.1f}, {based[1]:.1f} and {based[2]:.0f}.",
