@@ -191,6 +191,27 @@ def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:
 
 
 @cli.command()
+@folder_argument
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--fast", is_flag=True, help="Repeat as little as the verdicts allow.")
+def claims(folder: pathlib.Path, seed: int, fast: bool) -> None:
+    """Run the chapter's claims, and write each with its number and its verdict to DIR/claims.html, .md and .json."""
+    from dataclasses import asdict
+
+    from harness import claims as checks
+    from reports import claims as pages
+
+    lines: Any = []
+    for claim, found in checks.run(checks.Effort(seed, fast)):
+        _say(f"{found.verdict:<14} {claim.place}: {claim.says}")
+        told = {"name": claim.name, "place": claim.place, "says": claim.says}
+        lines.append({**told, **asdict(found), "verdict": str(found.verdict)})
+    command = f"crossover claims DIR --seed {seed}" + (" --fast" if fast else "")
+    for path in pages.write(lines, folder, command):
+        click.echo(os.fsencode(path.resolve()))
+
+
+@cli.command()
 @click.argument("name", metavar="NAME|FILE")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all that is random.")
 @click.option(

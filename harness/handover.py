@@ -10,7 +10,7 @@ METRIC:
 - `diagonal`: the variances of the fit;
 - `dense`: its covariance;
 - `low_rank`: its covariance, reduced to standard deviations and the directions in which they are far off;
-- `metric`: what the family offers: its covariance, or the variances of a factorised one.
+- `metric`: what the family offers: its covariance, in its own form, or the variances of a factorised one.
 
 A factorised fit knows of no correlations, so that whatever is asked, variances are what it hands over. A covariance is
 kept, and warm-up tunes the step alone; variances are refined, since freezing them is harmful wherever the posterior is
@@ -25,13 +25,14 @@ import numpy as np
 
 from samplers import Initial
 from samplers.metric import PRIOR, reduced
-from samplers.scale import Scale
+from samplers.scale import Scale, low_rank_scale
 from targets.kernel import Matrix, Vector
 from targets.options import require
 from targets.protocols import Approximation, Work
 from targets.target import Target
 from variational.evaluation import log_densities
 from variational.psis import smooth
+from variational.stretched import StretchedGaussian
 
 POSITIONS = ("mean", "draws")
 METRICS = ("diagonal", "dense", "low_rank", "metric")
@@ -99,6 +100,8 @@ class Handover:
         kind = self.metric_kind
         if not kind:
             return None
+        if kind == "metric" and isinstance(approximation, StretchedGaussian):
+            return low_rank_scale(approximation.scale, approximation.vectors, approximation.variances)
         covariance = approximation.covariance
         if kind == "diagonal" or getattr(approximation, "diagonal", False):
             return np.diagonal(covariance).copy()

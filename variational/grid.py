@@ -1,4 +1,4 @@
-"""Moments of a density in one or two dimensions by the trapezoidal rule on a box that is found and refined.
+"""Moments of a density in up to three dimensions by the trapezoidal rule on a box that is found and refined.
 
 The trapezoidal rule converges faster than any power of the step for smooth densities that vanish at the boundary
 (Trefethen and Weideman 2014), so a uniform grid beats Gauss rules here, and its own refinement shows how exact it is.
@@ -14,8 +14,8 @@ from targets.target import Target
 from variational.evaluation import log_densities
 
 NEGLIGIBLE = -40.0  # log density relative to the largest, below which a face of the box is empty
-FIRST = {1: 129, 2: 65}  # nodes an axis
-LIMIT = {1: 2**16 + 1, 2: 1025}
+FIRST = {1: 129, 2: 65, 3: 17}  # nodes an axis
+LIMIT = {1: 2**16 + 1, 2: 1025, 3: 129}
 HOPELESS = 0.3  # change in sd at the last but one refinement from which the last will not converge either
 GROWTHS = 20  # of the box, before tails are called heavy
 
@@ -55,11 +55,18 @@ class Grid:
         return -float(np.sum(held * np.log(held / cell)))
 
 
-def tabulate(target: Target, low: Vector, high: Vector, nodes: int, work: Work | None = None) -> Grid | None:
-    """Evaluate on `nodes` an axis between `low` and `high` (dim,); None where no node has a finite density."""
+def log_table(
+    target: Target, low: Vector, high: Vector, nodes: int, work: Work | None = None
+) -> tuple[tuple[Vector, ...], Matrix, Vector]:
+    """Axes, points (n, dim) and log densities there (n,), with `nodes` an axis between `low` and `high` (dim,)."""
     axes = tuple(np.linspace(a, b, nodes) for a, b in zip(low, high, strict=True))
     points = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
-    values = log_densities(target, points, work)
+    return axes, points, log_densities(target, points, work)
+
+
+def tabulate(target: Target, low: Vector, high: Vector, nodes: int, work: Work | None = None) -> Grid | None:
+    """Evaluate on `nodes` an axis between `low` and `high` (dim,); None where no node has a finite density."""
+    axes, points, values = log_table(target, low, high, nodes, work)
     top = float(values.max())
     if not np.isfinite(top):
         return None

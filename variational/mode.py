@@ -18,32 +18,70 @@ from variational.gaussian import Gaussian, triangular
 HISTORY = 10
 SLACK = 1e-6  # nats by which a step may lose height: rounding near the mode
 TRIES = 100
+ENDLESS = 2**62  # moves
 
-FOUND, EXHAUSTED, STUCK = 0, 1, 2
+FOUND, EXHAUSTED, STUCK, PAUSED = 0, 1, 2, 3
+VALUE, SCALE = range(2)  # what `state` holds: the log density at x, and the scale of the first guess of the curvature
 
 
 @loop(
-    types.Tuple((int64, int64, int64, float64))(
-        KERNEL, DATA, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, VECTOR, float64, int64, float64
+    types.Tuple((int64, int64, int64, int64, float64))(
+        KERNEL,
+        DATA,
+        VECTOR,
+        VECTOR,
+        VECTOR,
+        VECTOR,
+        VECTOR,
+        MATRIX,
+        MATRIX,
+        VECTOR,
+        VECTOR,
+        MATRIX,
+        int64,
+        int64,
+        int64,
+        float64,
     )
 )
 def climb(  # type: ignore[no-untyped-def]
-    kernel, data, x, gradient, trial, trial_gradient, ascent, steps, changes, inner, value, limit, tolerance
+    kernel,
+    data,
+    x,
+    gradient,
+    trial,
+    trial_gradient,
+    ascent,
+    steps,
+    changes,
+    inner,
+    state,
+    trail,
+    updates,
+    moves,
+    limit,
+    tolerance,
 ):
-    """Climb from x (dim,), where the log density is `value` and `gradient` (dim,) is set, with at most `limit` calls.
+    """Climb from x (dim,), whose log density is in `state` (2,) and whose `gradient` (dim,) is set.
 
-    Ends where the gain that is left, by the curvature seen, is below `tolerance` nats. `steps` and `changes`
-    (history, dim) are filled cyclically, `inner` (2 history,) is scratch. Returns outcome, calls, updates, gain left.
+    Makes at most `moves` moves and `limit` calls, and ends where the gain that is left, by the curvature seen, is below
+    `tolerance` nats. `steps` and `changes` (history, dim) are filled cyclically, `inner` (2 history,) is scratch, and
+    `trail` takes position and gradient after each move (moves, 2 dim), if it has rows. A climb that is PAUSED goes on
+    when it is called again with the same arrays and the number of `updates` that it returned.
+
+    Returns outcome, calls, updates, moves made, gain left.
     """
     dim = x.shape[0]
     history = steps.shape[0]
     calls = 0
-    updates = 0
+    made = 0
     left = np.inf
-    scale = 0.0
-    for i in range(dim):
-        scale += gradient[i] * gradient[i]
-    scale = 1.0 / max(np.sqrt(scale), 1e-300)
+    value = state[0]
+    scale = state[1]
+    if scale == 0.0:
+        for i in range(dim):
+            scale += gradient[i] * gradient[i]
+        scale = 1.0 / max(np.sqrt(scale), 1e-300)
     while True:
         # ascent = (inverse Hessian) gradient, by the two-loop recursion
         for i in range(dim):
@@ -71,18 +109,20 @@ def climb(  # type: ignore[no-untyped-def]
         for i in range(dim):
             slope += ascent[i] * gradient[i]
         if slope == 0.0:
-            return 0, calls, updates, 0.0
+            return 0, calls, updates, made, 0.0
         if updates > 0:
             left = 0.5 * slope
             if left <= tolerance:
-                return 0, calls, updates, left
+                return 0, calls, updates, made, left
+        if made == moves:
+            return 3, calls, updates, made, left
         low = 0.0
         high = np.inf
         length = 1.0
         accepted = False
         for _ in range(40):
             if calls >= limit:
-                return 1, calls, updates, left
+                return 1, calls, updates, made, left
             for i in range(dim):
                 trial[i] = x[i] + length * ascent[i]
             new = kernel(trial, trial_gradient, data)
@@ -109,7 +149,7 @@ def climb(  # type: ignore[no-untyped-def]
                 accepted = True
                 break
         if not accepted:
-            return 2, calls, updates, left
+            return 2, calls, updates, made, left
         curvature = 0.0
         squared = 0.0
         k = updates % history
@@ -128,6 +168,13 @@ def climb(  # type: ignore[no-untyped-def]
             updates += 1
         else:
             scale *= 4.0
+        state[0] = value
+        state[1] = scale
+        if trail.shape[0] > 0:
+            for i in range(dim):
+                trail[made, i] = x[i]
+                trail[made, dim + i] = gradient[i]
+        made += 1
 
 
 @dataclass(frozen=True)
@@ -179,8 +226,9 @@ def find_mode(
     x, gradient = aligned(x), aligned(gradient)
     steps, changes, inner = zeros(HISTORY, dim), zeros(HISTORY, dim), zeros(2 * HISTORY)
     scratch = empty(dim), empty(dim), empty(dim)
-    outcome, calls, updates, left = climb(
-        target.kernel, target.data, x, gradient, *scratch, steps, changes, inner, value, limit, tolerance
+    arrays = *scratch, steps, changes, inner, aligned([value, 0.0]), zeros(0, 0)
+    outcome, calls, updates, _, left = climb(
+        target.kernel, target.data, x, gradient, *arrays, 0, ENDLESS, limit, tolerance
     )
     work.gradient_evaluations += calls
     return Mode(outcome, x, gradient, _scale(steps, changes, inner[HISTORY:], updates, gradient), left)

@@ -103,6 +103,26 @@ METHODS = Catalogue(
             "reverse KL, Gaussian whose precision has the zeros of a tree, of blocks or of a band",
             ("vi", "structured", "reverse-kl"),
         ),
+        "pathfinder": Entry(
+            "variational.pathfinder:pathfinder",
+            "the best of the Gaussians along a path of L-BFGS, diagonal and of low rank",
+            ("vi", "lowrank", "reverse-kl"),
+        ),
+        "multi_pathfinder": Entry(
+            "variational.multi_pathfinder:multi_pathfinder",
+            "draws of several such paths, resampled by importance",
+            ("vi", "lowrank", "particles"),
+        ),
+        "dadvi": Entry(
+            "variational.dadvi:dadvi",
+            "reverse KL over fixed draws by Newton's method, independent coordinates, or their linear response",
+            ("vi", "meanfield", "reverse-kl"),
+        ),
+        "cavi_grid": Entry(
+            "variational.cavi_grid:cavi_grid",
+            "free-form coordinate ascent on a grid, in up to three dimensions: factors of any shape",
+            ("vi", "meanfield", "reverse-kl"),
+        ),
     },
 )
 

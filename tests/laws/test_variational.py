@@ -26,15 +26,24 @@ SEEDLESS = {
     "forward_kl_fullrank",
     "ep",
 }  # in few dimensions
-GAUSSIAN = targets.load("correlated_gaussian", dim=4, rho=0.8)
+GAUSSIAN = targets.load("correlated_gaussian", dim=3, rho=0.8)
 
 CHOOSY = {"cavi", "forward_kl_oracle", "ep"}  # need more of a target than its kernel
 
 # How near the optimum of a Gaussian target is reached, in its sd: the noise that methods with a stopping rule allow.
 # Importance sampling stops at 0.02 sd: four standard errors of the worst of 12 moments, false alarms below 1e-3.
 EXACTLY = 2e-3
-# Chains stop at that by batch means, which are themselves noisy.
-ACCURACY = {"forward_kl_meanfield": 0.08, "forward_kl_fullrank": 0.08, "adaptive_is": 0.08, "msc": 0.1, "jsa": 0.1}
+# Chains stop at that by batch means, which are themselves noisy. Pathfinder's five pairs leave out one direction of six;
+# four thousand draws resampled have that noise too.
+ACCURACY = {
+    "forward_kl_meanfield": 0.08,
+    "forward_kl_fullrank": 0.08,
+    "adaptive_is": 0.08,
+    "msc": 0.1,
+    "jsa": 0.1,
+    "pathfinder": 0.7,
+    "multi_pathfinder": 0.1,
+}
 
 
 def finish(run: Run, budget: int = 200_000, piece: int = 10_000) -> Run:
@@ -68,6 +77,7 @@ def same(a: Approximation, b: Approximation) -> bool:
 @pytest.mark.parametrize("name", [n for n in NAMES if "particles" not in METHODS.entries[n].tags])
 def test_the_closed_form_optimum_of_a_gaussian_is_reached(name: str) -> None:
     target = targets.load("correlated_gaussian", dim=6, rho=0.7)
+    target = GAUSSIAN if method(name).unfit(target) else target  # grids take three dimensions
     assert target.gaussian is not None and target.truth is not None
     covariance = target.truth.moments.covariance
     run, q = fitted(name, target, seed=1)
@@ -93,7 +103,8 @@ DRAWS = 20_000
 def test_moments_quantiles_and_density_are_those_of_its_draws(name: str) -> None:
     """Of what a method believes of a banana, or of a Gaussian. Six standard errors: false alarms below 1e-6 in all.
 
-    A density is held against its draws by E_q[r / q] = 1, for a Gaussian r about a dense point, a fifth as wide as q.
+    A density is held against its draws by E_q[r / q] = 1, for a Gaussian r about a dense point, a fifth as wide as q, with
+    both sides taken where q is not negligible.
     """
     target = GAUSSIAN if name in CHOOSY else targets.load("banana", dim=2)
     run = finish(method(name).start(target, 6), budget=20_000)
@@ -116,9 +127,11 @@ def test_moments_quantiles_and_density_are_those_of_its_draws(name: str) -> None
         others = q.sample(np.random.default_rng([6, 2]), 1000)
         densest = others[int(np.argmax(q.log_density(others)))]
         narrow = Gaussian.from_moments(densest, 0.04 * q.covariance)
-        ratio = np.exp(narrow.log_density(draws) - density)
-        assert abs(ratio.mean() - 1) < 6 * ratio.std() / np.sqrt(DRAWS)
-        assert ratio.std() / np.sqrt(DRAWS) < 0.1, "too few draws fall where it is asked"
+        low = density.max() - 8  # below it q may have ended, and ratios would be wild
+        ratio = np.where(density > low, np.exp(narrow.log_density(draws) - density), 0.0)
+        held = np.asarray(q.log_density(narrow.sample(np.random.default_rng([6, 3]), DRAWS))) > low
+        assert abs(ratio.mean() - held.mean()) < 6 * np.hypot(ratio.std(), held.std()) / np.sqrt(DRAWS)
+        assert held.mean() > 0.1 and ratio.std() / np.sqrt(DRAWS) < 0.1, "too few draws fall where it is asked"
 
 
 def _granularity(q: Approximation, draws: Vector) -> float:
@@ -161,7 +174,7 @@ def checkpoints(name: str, target: Target, cuts: np.random.Generator | None) -> 
 def test_results_are_the_same_bits_however_the_work_is_cut(name: str, target: str) -> None:
     loaded = targets.load(target, **CUT[target])
     if method(name).unfit(loaded):
-        loaded = targets.load("correlated_gaussian", dim=3 + list(CUT).index(target), rho=0.5)
+        loaded = targets.load("correlated_gaussian", dim=3, rho=0.3 + 0.1 * list(CUT).index(target))
     whole = checkpoints(name, loaded, None)
     for seed in range(3):
         for cut, uncut in zip(checkpoints(name, loaded, np.random.default_rng(seed)), whole, strict=True):
