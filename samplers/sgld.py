@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import stochastic
-from samplers.blocks import anchored, shuffled
+from targets.blocks import anchored, shuffled
 from samplers.chain import Tally
 from samplers.method import MCMC
 from samplers.modal import find_mode

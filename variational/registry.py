@@ -39,6 +39,21 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "bbvi": Entry(
+            "variational.stochastic.methods:bbvi",
+            "reverse KL by stochastic gradients of every kind and Adam; mean field, full rank or low rank; mini-batches",
+            ("vi", "reverse-kl"),
+        ),
+        "alpha_vi": Entry(
+            "variational.stochastic.methods:alpha_vi",
+            "Renyi bounds between covering mass and seeking modes, by stochastic gradients and Adam",
+            ("vi", "alpha"),
+        ),
+        "iwvi": Entry(
+            "variational.stochastic.methods:iwvi",
+            "importance-weighted bound by doubly reparameterised gradients and Adam",
+            ("vi", "importance-weighted"),
+        ),
     },
 )
 

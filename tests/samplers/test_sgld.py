@@ -20,7 +20,7 @@ import pytest
 import samplers
 import targets
 from samplers import stochastic
-from samplers.blocks import anchored, block_count, shuffled
+from targets.blocks import anchored, block_count, shuffled
 from samplers.chains import ChainsRun
 from samplers.modal import find_mode
 from samplers.scale import diagonal_scale

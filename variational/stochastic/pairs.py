@@ -1,0 +1,124 @@
+"""Reverse KL by reparameterised gradients on antithetic pairs of draws: the loop that has to be fast.
+
+A pair mean +- T e costs one e, and on a Gaussian target its gradient of the mean has no noise. The gradient is either
+the whole derivative, with the entropy in closed form, or that of the path alone ("sticking the landing", Roeder, Wu and
+Duvenaud 2017), which has no noise where q is the target.
+"""
+
+import numpy as np
+
+from targets.kernel import loop
+from variational.stochastic.noise import refill
+from variational.stochastic.parts import (
+    CALLS,
+    DRAWN,
+    DRAWS,
+    ESTIMATOR,
+    FAMILY,
+    HOPELESS,
+    MODE,
+    NOISE,
+    PART,
+    POOL,
+    ROWS,
+    SIGNATURE,
+    SKIPPED,
+    STALLED,
+    STICKING_THE_LANDING,
+    THIN,
+    adam,
+    evaluate,
+    keep,
+    next_block,
+    shrink,
+)
+from variational.stochastic.shapes import MEANFIELD, finish, gather, place, refresh, whiten
+
+
+@loop(SIGNATURE)
+def pairs(  # type: ignore[no-untyped-def]
+    kernel, density, prior, likelihood, data, bounds, order, rng, tally, v, m, watched, settings, steps, step_size,
+    alpha, moving,
+):  # fmt: skip  # noqa: ARG001
+    """Make `steps` steps of half as many pairs as there are draws; or only record gradients, if not `moving`.
+
+    Returns how many steps were made: fewer only where `HOPELESS` in a row had nothing finite.
+    """
+    family, noise, mode, thin = settings[FAMILY], settings[NOISE], settings[MODE], settings[THIN]
+    sticking = settings[ESTIMATOR] == STICKING_THE_LANDING
+    count = settings[DRAWS] // 2
+    theta, grade, sd, narrow = v.theta, v.grade, v.sd, v.narrow
+    x, above, below, offset, push, spare = v.x, v.above, v.below, v.offset, v.push, v.spare
+    pool, slopes = v.pool, v.slopes
+    dim = sd.shape[0]
+    rank = v.inner.shape[0]
+    base = dim + rank
+    blocks = order.shape[0]
+    begin, end = 0, 0
+    refresh(family, theta, sd, narrow, m.gram, m.lift)
+    for step in range(steps):
+        if mode == PART:
+            block = next_block(rng, order, tally)
+            begin, end = bounds[block], bounds[block + 1]
+        if tally[POOL] + count * base > pool.shape[0]:
+            refill(noise, rng, pool, slopes)
+            tally[POOL] = 0
+        for j in range(theta.shape[0]):
+            grade[j] = 0.0
+        used = 0
+        for _ in range(count):
+            at = tally[POOL]
+            tally[POOL] += base
+            place(family, theta, sd, rank, pool, at, offset)
+            for i in range(dim):
+                x[i] = theta[i] + offset[i]
+            value = evaluate(
+                mode, kernel, density, prior, likelihood, data, begin, end, float(blocks), x, above, v.share
+            )
+            for i in range(dim):
+                x[i] = theta[i] - offset[i]
+            value += evaluate(
+                mode, kernel, density, prior, likelihood, data, begin, end, float(blocks), x, below, v.share
+            )
+            size = abs(value)
+            for i in range(dim):
+                size += abs(above[i]) + abs(below[i])
+            if size < np.inf:  # `isfinite` is a difference that the compiler may cancel under fast math
+                used += 1
+                for i in range(dim):
+                    grade[i] += above[i] + below[i]
+                if family == MEANFIELD:
+                    weight = 2.0 if sticking else 0.0
+                    for i in range(dim):
+                        slant = above[i] - below[i] - weight * slopes[at + i] * narrow[i]
+                        grade[dim + i] += pool[at + i] * slant
+                else:
+                    for i in range(dim):
+                        spare[i] = above[i] - below[i]
+                    if sticking:
+                        whiten(family, theta, narrow, m.lift, slopes, at, offset, v.inner, push)
+                        for i in range(dim):
+                            spare[i] += 2.0 * push[i]
+                    gather(family, rank, spare, pool, at, grade)
+        tally[DRAWN] += 2 * count
+        tally[CALLS] += 2 * count
+        tally[ROWS] += 2 * count * (end - begin)
+        tally[SKIPPED] += 2 * (count - used)
+        if used > 0:
+            tally[STALLED] = 0
+            finish(family, theta, sd, m.lift, 0.5 / used, 0.0 if sticking else 1.0, grade)
+            if moving:
+                adam(v, step_size)
+        else:
+            tally[STALLED] += 1
+            if moving:
+                shrink(family, dim, v)
+        if moving:
+            keep(v, m, watched, tally, thin)
+            refresh(family, theta, sd, narrow, m.gram, m.lift)
+            if tally[STALLED] >= HOPELESS:
+                return step + 1
+        else:
+            for j in range(theta.shape[0]):
+                m.record[step, j] = grade[j]
+    return steps
