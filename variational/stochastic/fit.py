@@ -1,10 +1,12 @@
 """A run of stochastic-gradient VI: Adam from a rough mode, with steps lowered until averages of iterates agree.
 
 At each step size the iterates go on until a window of them is stationary (split R-hat at most 1.1, over 200 steps or
-more), has 25 effective iterates, and gives its average to half the tolerance (Welandawe et al. 2022, who stop there at
-0.1 sd). The average at one step size still has a bias that the iterates' spread makes. So the step is divided by four
-(the grid of Agrawal, Sheldon and Domke 2020), and the run has converged once two averages in a row agree. No value of
-the bound decides.
+more) and has 25 effective iterates; its average is accurate if its Monte Carlo error is below half the tolerance
+(Welandawe et al. 2022, who stop there, at 0.1 sd). What the spread of the iterates does to it is a bias that no error
+of an average shows. So the step is divided by four, whose iterates spread half as far (the grid of Agrawal, Sheldon and
+Domke 2020), and the run has converged once two accurate averages in a row agree. No value of the bound decides that. A stage that does not settle, as with a step that is too
+long for the many entries of a dense scale, ends when twice as many steps have not raised the bound; where they have
+lowered it below that at the start of the stage, they are undone.
 """
 
 import math
@@ -26,9 +28,10 @@ from variational.stochastic.state import ROWS, State, approximation, diagonals
 from variational.stochastic.stopping import LEAST_WINDOW, judge
 
 GRID = tuple(0.1 / 4**k for k in range(5))
-TRIAL = 500  # steps with each of the grid, if it is searched
+TRIAL = 400  # steps with each of the grid, if it is searched
 ROUGH, ROUGH_LIMIT, ROUGH_PASSES = 1e-4, 200, 30  # nats left to gain at the start, and gradients spent on it at most
 FURTHEST, WIDEST = 1e100, 230.0  # of a mean, and of a log sd
+NOISE = 3.0  # standard errors by which a bound must differ
 JUDGED, JUDGED_PASSES = 1000, 50  # draws that the bound and k-hat are from; the latter for mini-batches
 
 
@@ -39,7 +42,9 @@ class StochasticRun:
     Attributes:
         marks: the steps of this stage at which it was looked at, with the sum of theta until then.
         trials: bound, step size and average of each step size tried.
-        best: the average that the last stage ended with.
+        heights: the bound, with its error, at the start of the stage, and where its length was doubled.
+        opened: theta at the start of the stage.
+        best, accurate: the average that the last stage ended with, and whether its error is below half the tolerance.
     """
 
     target: Target
@@ -50,8 +55,10 @@ class StochasticRun:
     searching: bool = False
     marks: list[tuple[int, Vector]] = field(default_factory=list)
     trials: list[tuple[float, float, Vector]] = field(default_factory=list)
-    start: Vector | None = None
+    heights: list[tuple[float, float]] = field(default_factory=list)
+    opened: Vector = field(default_factory=lambda: np.empty(0))
     best: Vector | None = None
+    accurate: bool = False
     numbers: dict[str, float] = field(default_factory=dict)
     work: Work = field(default_factory=Work)
     status: Status = Status.RUNNING
@@ -97,16 +104,18 @@ class StochasticRun:
             blocks = shuffled(self.target, self.rng, self.plan.batch_rows)
             self.work.row_evaluations = self.work.gradient_evaluations * len(blocks.data)
         self.state = State.at(self.plan, mode.x, mode.scale, self.rng, blocks)
-        self.start = self.state.vectors.theta.copy()
         self.searching = self.plan.step is None
         self.step_size = self.plan.step or GRID[0]
-        self._open(self.start)
+        self._open(self.state.vectors.theta.copy())
 
     def _open(self, theta: Vector) -> None:
         """Begin a stage, or a trial, at theta."""
         assert self.state is not None  # noqa: S101
         self.state.restart(theta)
         self.marks = [(0, np.zeros_like(theta))]
+        self.opened = theta
+        if not self.searching:
+            self.heights = [self._bound(self.state, theta)]
 
     def _look(self, state: State) -> None:
         theta = state.vectors.theta
@@ -126,11 +135,10 @@ class StochasticRun:
             self.marks.append((state.steps, state.vectors.total.copy()))
             return
         average = self._average(state, *self.marks[-1])
-        self.trials.append((self._bound(state, average), self.step_size, average))
+        self.trials.append((self._bound(state, average)[0], self.step_size, average))
         if len(self.trials) < len(GRID):
-            assert self.start is not None  # noqa: S101
             self.step_size = GRID[len(self.trials)]
-            self._open(self.start)
+            self._open(self.opened)
             return
         self.searching = False
         _, self.step_size, theta = max(self.trials, key=lambda trial: trial[0])
@@ -145,20 +153,37 @@ class StochasticRun:
             average = self._average(state, steps, total)
             lengths = state.lengths(average)[state.watched]
             found = judge((rows[steps // state.thin :] - average[state.watched]) / lengths, self.plan.tolerance)
-            if found.settled(self.plan.tolerance):
-                self._end_stage(state, average)
+            if found.settled:
+                self._end_stage(state, average, found.error <= 0.5 * self.plan.tolerance)
                 return
-        self.marks.append((now, state.vectors.total.copy()))
         if len(rows) == ROWS:
+            self._go_on(state)
+        else:
+            self.marks.append((now, state.vectors.total.copy()))
+
+    def _go_on(self, state: State) -> None:
+        """With the stage, if what it does still raises the bound, or with shorter steps."""
+        half = next(mark for mark in reversed(self.marks) if mark[0] <= state.steps // 2)
+        average = self._average(state, *half)
+        value, error = self._bound(state, average)
+        first, last = self.heights[0], self.heights[-1]
+        if value > last[0] + NOISE * math.hypot(error, last[1]):
+            self.heights.append((value, error))
+            self.marks.append((state.steps, state.vectors.total.copy()))
             state.thin_out()
+            return
+        worse = not value > first[0] - NOISE * math.hypot(error, first[1])
+        self.accurate = False
+        self.step_size *= 0.25
+        self._open(self.opened if worse else average)
 
     def _average(self, state: State, steps: int, total: Vector) -> Vector:
         return np.asarray((state.vectors.total - total) / (state.steps - steps))
 
-    def _end_stage(self, state: State, average: Vector) -> None:
-        before, self.best = self.best, average
-        self._bound(state, average)
-        if before is not None:
+    def _end_stage(self, state: State, average: Vector, accurate: bool) -> None:
+        before, self.best = self.best if self.accurate else None, average
+        self.accurate = accurate
+        if before is not None and accurate:
             change = float(np.max(np.abs(average - before) / state.lengths(average)))
             if change <= self.plan.tolerance:
                 self.status = Status.CONVERGED
@@ -166,29 +191,31 @@ class StochasticRun:
                     f"averages with steps of {4 * self.step_size:.3g} and {self.step_size:.3g} agree to "
                     f"{self.plan.tolerance:g} sd"
                 )
+                self._bound(state, average)
                 return
         self.step_size *= 0.25
         self._open(average)
 
-    def _bound(self, state: State, theta: Vector) -> float:
-        """The objective at theta from draws of its own, for what is reported; keeps the ELBO and k-hat."""
+    def _bound(self, state: State, theta: Vector) -> tuple[float, float]:
+        """The objective at theta and its standard error, from draws of its own; keeps the ELBO and k-hat."""
         q = approximation(self.plan, state.dim, theta)
         draws, alpha = self.plan.draws, self.plan.alpha
         n = JUDGED if state.blocks is None else JUDGED_PASSES
-        points = q.sample(self.rng, max(1, n // draws) * draws)
-        ratios = log_densities(self.target, points, self.work) - q.log_density(points)
+        points = q.sample(self.rng, max(2, n // draws) * draws)
+        with np.errstate(all="ignore"):  # what has diverged overflows
+            ratios = log_densities(self.target, points, self.work) - q.log_density(points)
         if state.blocks is not None:
             self.work.row_evaluations += len(points) * len(state.blocks.data)
+        self.numbers = {}
         if not np.all(np.isfinite(ratios)):
-            self.numbers = {}
-            return -math.inf
-        self.numbers = {"elbo": float(ratios.mean())}
+            return -math.inf, 0.0
+        self.numbers["elbo"] = float(ratios.mean())
         if state.blocks is None:
             self.numbers["k_hat"] = smooth(ratios)[1]
-        if alpha == 1.0:
-            return float(ratios.mean())
-        grouped = logsumexp((1 - alpha) * ratios.reshape(-1, draws), axis=1) - math.log(draws)
-        return float(grouped.mean() / (1 - alpha))
+        bounds = ratios
+        if alpha != 1.0:
+            bounds = (logsumexp((1 - alpha) * ratios.reshape(-1, draws), axis=1) - math.log(draws)) / (1 - alpha)
+        return float(bounds.mean()), float(bounds.std() / math.sqrt(len(bounds)))
 
     def _fail(self, reason: str) -> None:
         self.status, self.reason = Status.FAILED, reason

@@ -51,7 +51,7 @@ class State:
         theta[:dim] = mean
         theta[diagonal] = np.log(sd / plan.noise_sd)
         if plan.family == LOWRANK:
-            theta[2 * dim :] = (SPREAD * sd[:, None] * rng.standard_normal((dim, rank))).ravel()
+            theta[2 * dim :] = np.tril(SPREAD * sd[:, None] * rng.standard_normal((dim, rank))).ravel()
         taken = base * (draws // 2 if plan.paired else draws)
         pool = taken * max(1, POOL // taken)
         pool += pool % 2
@@ -117,6 +117,8 @@ class State:
         v = self.vectors
         v.theta[:] = theta
         v.unit[:] = self.lengths(theta)
+        if self.plan.family == LOWRANK:  # rotations of its columns change nothing: a triangle of zeros fixes them
+            v.unit[2 * self.dim :] *= np.tril(np.ones((self.dim, self.plan.rank))).ravel()
         for array in (v.first, v.second, v.total):
             array[:] = 0.0
         v.powers[:] = 1.0

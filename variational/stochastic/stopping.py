@@ -23,9 +23,10 @@ class Judgement(NamedTuple):
     size: float
     error: float
 
-    def settled(self, tolerance: float) -> bool:
-        """Whether they are stationary, and their average is known to half the tolerance."""
-        return self.r_hat <= LARGEST_R_HAT and self.size >= LEAST_SIZE and self.error <= 0.5 * tolerance
+    @property
+    def settled(self) -> bool:
+        """Whether they are stationary, and enough for their average and its error to mean something."""
+        return self.r_hat <= LARGEST_R_HAT and self.size >= LEAST_SIZE
 
 
 def judge(iterates: Matrix, tolerance: float) -> Judgement:
