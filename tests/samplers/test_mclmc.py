@@ -27,7 +27,7 @@ from tests.runs import advanced, warmed
 BATCHES = 100
 
 
-def second_moment_error(dim: int, step: float, stages: int, n: int = 200_000) -> tuple[float, float]:
+def second_moment_error(dim: int, step: float, stages: int, n: int = 400_000) -> tuple[float, float]:
     """Mean of x^2, less one, over the coordinates of a standard Gaussian, and its standard error."""
     target = targets.load("correlated_gaussian", dim=dim, rho=0.0)
     rng = np.random.default_rng(1)
