@@ -70,10 +70,13 @@ class Logistic:
         standard = [_quantiles_of_sum(row / sd, p) for row, sd in zip(self.factor, self.sd, strict=True)]
         return np.asarray(self.mean + np.transpose(standard) * self.sd)
 
+    def colour(self, standard: Matrix) -> Matrix:
+        """The points (n, dim) that standard logistic numbers (n, dim) stand for."""
+        return np.asarray(self.mean + (standard * self.factor if self.diagonal else standard @ self.factor.T))
+
     def sample(self, rng: np.random.Generator, n: int) -> Matrix:
         """Independent draws (n, dim)."""
-        drawn = rng.logistic(size=(n, self.dim))
-        return np.asarray(self.mean + (drawn * self.factor if self.diagonal else drawn @ self.factor.T))
+        return self.colour(rng.logistic(size=(n, self.dim)))
 
     def log_density(self, x: Matrix) -> Vector:
         """(n,) normalised log densities at the points x (n, dim)."""

@@ -4,9 +4,8 @@ At each step size the iterates go on until a window of them is stationary (split
 more) and has 25 effective iterates; its average is accurate if its Monte Carlo error is below half the tolerance
 (Welandawe et al. 2022, who stop there, at 0.1 sd). What the spread of the iterates does to it is a bias that no error
 of an average shows. So the step is divided by four, whose iterates spread half as far (the grid of Agrawal, Sheldon and
-Domke 2020), and the run has converged once two accurate averages in a row agree. No value of the bound decides that. A stage that does not settle, as with a step that is too
-long for the many entries of a dense scale, ends when twice as many steps have not raised the bound; where they have
-lowered it below that at the start of the stage, they are undone.
+Domke 2020), and the run has converged once two accurate averages in a row agree. No value of the bound decides that. But a stage that lowers the bound, as one does whose steps
+are too long for the many entries of a dense scale, is undone, and its step divided by four.
 """
 
 import math
@@ -24,13 +23,15 @@ from variational.mode import find_mode, starting_point
 from variational.psis import smooth
 from variational.stochastic.parts import DRAWN, HOPELESS, SKIPPED
 from variational.stochastic.plan import Plan
-from variational.stochastic.state import ROWS, State, approximation, diagonals
+from variational.stochastic.state import ROWS, State, approximation, diagonals, weighed_draws
 from variational.stochastic.stopping import LEAST_WINDOW, judge
 
 GRID = tuple(0.1 / 4**k for k in range(5))
 TRIAL = 400  # steps with each of the grid, if it is searched
 ROUGH, ROUGH_LIMIT, ROUGH_PASSES = 1e-4, 200, 30  # nats left to gain at the start, and gradients spent on it at most
 FURTHEST, WIDEST = 1e100, 230.0  # of a mean, and of a log sd
+TRAVEL = 5.0  # sd that the steps of a window could have led to: otherwise it would settle since it cannot move
+SHORTEST = 1e-8  # step size
 NOISE = 3.0  # standard errors by which a bound must differ
 JUDGED, JUDGED_PASSES = 1000, 50  # draws that the bound and k-hat are from; the latter for mini-batches
 
@@ -42,8 +43,7 @@ class StochasticRun:
     Attributes:
         marks: the steps of this stage at which it was looked at, with the sum of theta until then.
         trials: bound, step size and average of each step size tried.
-        heights: the bound, with its error, at the start of the stage, and where its length was doubled.
-        opened: theta at the start of the stage.
+        opened, height: theta at the start of the stage, and the bound there with its error.
         best, accurate: the average that the last stage ended with, and whether its error is below half the tolerance.
     """
 
@@ -55,10 +55,11 @@ class StochasticRun:
     searching: bool = False
     marks: list[tuple[int, Vector]] = field(default_factory=list)
     trials: list[tuple[float, float, Vector]] = field(default_factory=list)
-    heights: list[tuple[float, float]] = field(default_factory=list)
+    height: tuple[float, float] = (-math.inf, 0.0)
     opened: Vector = field(default_factory=lambda: np.empty(0))
     best: Vector | None = None
     accurate: bool = False
+    ratios: Vector = field(default_factory=lambda: np.empty(0))
     numbers: dict[str, float] = field(default_factory=dict)
     work: Work = field(default_factory=Work)
     status: Status = Status.RUNNING
@@ -115,7 +116,7 @@ class StochasticRun:
         self.marks = [(0, np.zeros_like(theta))]
         self.opened = theta
         if not self.searching:
-            self.heights = [self._bound(self.state, theta)]
+            self.height = self._bound(self.state, theta)
 
     def _look(self, state: State) -> None:
         theta = state.vectors.theta
@@ -148,7 +149,7 @@ class StochasticRun:
         """End the stage where a window of its iterates has settled: the longest that has."""
         rows, now = state.rows, state.steps
         for steps, total in self.marks:
-            if now - steps < max(LEAST_WINDOW, now // 3):
+            if now - steps < max(LEAST_WINDOW, now // 3, TRAVEL / self.step_size):
                 break
             average = self._average(state, steps, total)
             lengths = state.lengths(average)[state.watched]
@@ -162,20 +163,19 @@ class StochasticRun:
             self.marks.append((now, state.vectors.total.copy()))
 
     def _go_on(self, state: State) -> None:
-        """With the stage, if what it does still raises the bound, or with shorter steps."""
+        """With the stage, unless its steps have lowered the bound; it is asked whenever their number has doubled."""
         half = next(mark for mark in reversed(self.marks) if mark[0] <= state.steps // 2)
-        average = self._average(state, *half)
-        value, error = self._bound(state, average)
-        first, last = self.heights[0], self.heights[-1]
-        if value > last[0] + NOISE * math.hypot(error, last[1]):
-            self.heights.append((value, error))
+        value, error = self._bound(state, self._average(state, *half))
+        if value >= self.height[0] - NOISE * math.hypot(error, self.height[1]):
             self.marks.append((state.steps, state.vectors.total.copy()))
             state.thin_out()
             return
-        worse = not value > first[0] - NOISE * math.hypot(error, first[1])
         self.accurate = False
         self.step_size *= 0.25
-        self._open(self.opened if worse else average)
+        if self.step_size < SHORTEST:
+            self._fail("no step is short enough to raise the bound: gradients have too much noise")
+            return
+        self._open(self.opened)
 
     def _average(self, state: State, steps: int, total: Vector) -> Vector:
         return np.asarray((state.vectors.total - total) / (state.steps - steps))
@@ -192,18 +192,20 @@ class StochasticRun:
                     f"{self.plan.tolerance:g} sd"
                 )
                 self._bound(state, average)
+                if state.blocks is None:
+                    self.numbers["k_hat"] = smooth(self.ratios)[1]
                 return
         self.step_size *= 0.25
         self._open(average)
 
     def _bound(self, state: State, theta: Vector) -> tuple[float, float]:
-        """The objective at theta and its standard error, from draws of its own; keeps the ELBO and k-hat."""
+        """The objective at theta and its standard error, from draws of its own; keeps the ELBO and the log ratios."""
         q = approximation(self.plan, state.dim, theta)
         draws, alpha = self.plan.draws, self.plan.alpha
         n = JUDGED if state.blocks is None else JUDGED_PASSES
-        points = q.sample(self.rng, max(2, n // draws) * draws)
         with np.errstate(all="ignore"):  # what has diverged overflows
-            ratios = log_densities(self.target, points, self.work) - q.log_density(points)
+            points, densities = weighed_draws(q, self.rng, max(2, n // draws) * draws)
+            ratios = log_densities(self.target, points, self.work) - densities
         if state.blocks is not None:
             self.work.row_evaluations += len(points) * len(state.blocks.data)
         self.numbers = {}
@@ -211,7 +213,7 @@ class StochasticRun:
             return -math.inf, 0.0
         self.numbers["elbo"] = float(ratios.mean())
         if state.blocks is None:
-            self.numbers["k_hat"] = smooth(ratios)[1]
+            self.ratios = ratios
         bounds = ratios
         if alpha != 1.0:
             bounds = (logsumexp((1 - alpha) * ratios.reshape(-1, draws), axis=1) - math.log(draws)) / (1 - alpha)

@@ -53,8 +53,8 @@ def pairs(  # type: ignore[no-untyped-def]
     dim = sd.shape[0]
     rank = v.inner.shape[0]
     base = dim + rank
-    blocks = order.shape[0]
-    begin, end = 0, 0
+    begin, end, weight = 0, 0, float(order.shape[0])
+    landing = 2.0 if sticking else 0.0
     refresh(family, theta, sd, narrow, m.gram, m.lift)
     for step in range(steps):
         if mode == PART:
@@ -69,37 +69,39 @@ def pairs(  # type: ignore[no-untyped-def]
         for _ in range(count):
             at = tally[POOL]
             tally[POOL] += base
-            place(family, theta, sd, rank, pool, at, offset)
-            for i in range(dim):
-                x[i] = theta[i] + offset[i]
-            value = evaluate(
-                mode, kernel, density, prior, likelihood, data, begin, end, float(blocks), x, above, v.share
-            )
+            if family == MEANFIELD:
+                for i in range(dim):
+                    offset[i] = sd[i] * pool[at + i]
+                    x[i] = theta[i] + offset[i]
+            else:
+                place(family, theta, sd, rank, pool, at, offset)
+                for i in range(dim):
+                    x[i] = theta[i] + offset[i]
+            value = evaluate(mode, kernel, density, prior, likelihood, data, begin, end, weight, x, above, v.share)
             for i in range(dim):
                 x[i] = theta[i] - offset[i]
-            value += evaluate(
-                mode, kernel, density, prior, likelihood, data, begin, end, float(blocks), x, below, v.share
-            )
-            size = abs(value)
-            for i in range(dim):
-                size += abs(above[i]) + abs(below[i])
-            if size < np.inf:  # `isfinite` is a difference that the compiler may cancel under fast math
-                used += 1
+            value += evaluate(mode, kernel, density, prior, likelihood, data, begin, end, weight, x, below, v.share)
+            if not abs(value) < np.inf:  # `isfinite` is a difference that the compiler may cancel under fast math
+                continue
+            used += 1
+            if family == MEANFIELD:
                 for i in range(dim):
                     grade[i] += above[i] + below[i]
-                if family == MEANFIELD:
-                    weight = 2.0 if sticking else 0.0
+                    slant = above[i] - below[i] - landing * slopes[at + i] * narrow[i]
+                    grade[dim + i] += pool[at + i] * slant
+            else:
+                for i in range(dim):
+                    grade[i] += above[i] + below[i]
+                    spare[i] = above[i] - below[i]
+                if sticking:
+                    whiten(family, theta, narrow, m.lift, slopes, at, offset, v.inner, push)
                     for i in range(dim):
-                        slant = above[i] - below[i] - weight * slopes[at + i] * narrow[i]
-                        grade[dim + i] += pool[at + i] * slant
-                else:
-                    for i in range(dim):
-                        spare[i] = above[i] - below[i]
-                    if sticking:
-                        whiten(family, theta, narrow, m.lift, slopes, at, offset, v.inner, push)
-                        for i in range(dim):
-                            spare[i] += 2.0 * push[i]
-                    gather(family, rank, spare, pool, at, grade)
+                        spare[i] += 2.0 * push[i]
+                gather(family, rank, spare, pool, at, grade)
+        size = 0.0  # a gradient that is not finite where the density is loses the whole step
+        for j in range(theta.shape[0]):
+            size += abs(grade[j])
+        used = used if size < np.inf else 0
         tally[DRAWN] += 2 * count
         tally[CALLS] += 2 * count
         tally[ROWS] += 2 * count * (end - begin)

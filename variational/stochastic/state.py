@@ -7,7 +7,7 @@ import numpy as np
 
 from targets.blocks import Blocks
 from targets.kernel import Matrix, Vector, aligned, compiled, zeros
-from targets.protocols import Approximation, Work
+from targets.protocols import Work
 from targets.target import Target
 from variational.gaussian import Gaussian
 from variational.logistic import Logistic
@@ -228,9 +228,18 @@ def approximation(plan: Plan, dim: int, theta: Vector) -> "Gaussian | LowRankGau
     return Gaussian(mean, scale) if plan.noise == GAUSSIAN else Logistic(mean, scale)
 
 
+def weighed_draws(
+    q: Gaussian | LowRankGaussian | Logistic, rng: np.random.Generator, n: int
+) -> tuple[Matrix, Vector]:
+    """Draws (n, dim) with their log densities (n,), exact however thin q is in some direction."""
+    if isinstance(q, LowRankGaussian):
+        points = q.sample(rng, n)
+        return points, q.log_density(points)
+    base = Gaussian(np.zeros(q.dim), np.ones(q.dim)) if isinstance(q, Gaussian) else Logistic(np.zeros(q.dim), np.ones(q.dim))
+    drawn = base.sample(rng, n)
+    return q.colour(drawn), base.log_density(drawn) - q.half_log_determinant
+
+
 def compile_loops(plan: Plan) -> None:
     """Load or compile what a fit calls."""
     _ = (pairs if plan.paired else independent).compiled, compiled(absent)
-
-
-__all__ = ["Approximation", "State", "approximation", "compile_loops"]
