@@ -41,7 +41,7 @@ METHODS = Catalogue(
         ),
         "bbvi": Entry(
             "variational.stochastic.methods:bbvi",
-            "reverse KL by stochastic gradients of every kind and Adam; mean field, full rank or low rank; mini-batches",
+            "reverse KL by stochastic gradients of every kind, and Adam; dense and low-rank scales, mini-batches",
             ("vi", "reverse-kl"),
         ),
         "alpha_vi": Entry(

@@ -4,8 +4,9 @@ At each step size the iterates go on until a window of them is stationary (split
 more) and has 25 effective iterates; its average is accurate if its Monte Carlo error is below half the tolerance
 (Welandawe et al. 2022, who stop there, at 0.1 sd). What the spread of the iterates does to it is a bias that no error
 of an average shows. So the step is divided by four, whose iterates spread half as far (the grid of Agrawal, Sheldon and
-Domke 2020), and the run has converged once two accurate averages in a row agree. No value of the bound decides that. But a stage that lowers the bound, as one does whose steps
-are too long for the many entries of a dense scale, is undone, and its step divided by four.
+Domke 2020), and the run has converged once two accurate averages in a row agree. No value of the bound decides that.
+But a stage that lowers the bound, as one does whose steps are too long for the many entries of a dense scale, is
+undone, and its step divided by four.
 """
 
 import math

@@ -14,7 +14,7 @@ d theta at fixed x_k, and J_k = dx_k / d theta, gradients are
     score                  sum (L - W_k + 1 / K) h_k; 1 / K sum log w_k h_k where alpha = 1
     score_cv               sum (L - L_-k - W_k + 1 / K) h_k, with L_-k the bound of the other draws (Mnih and Rezende
                            2016, VIMCO); the leave-one-out mean where alpha = 1
-    rao_blackwell          1 / K sum_k f_ki h_ki with f_ki = log p(x_k) - log p(x_k with x_i at its mean) - log q_i(x_ki):
+    rao_blackwell          1 / K sum_k f_ki h_ki, f_ki = log p(x_k) - log p(x_k with x_i at its mean) - log q_i(x_ki):
                            terms without x_i cancel (Ranganath, Gerrish and Blei 2014), however p is written
     relax                  1 / K sum ((f_k - c_k) h_k + J_k' grad c_k), with leave-one-out means taken off f - c and the
                            surrogate c = b . e + w . (e^2 - 1) / 2 trained to lower the gradient's variance (Grathwohl
@@ -23,8 +23,8 @@ d theta at fixed x_k, and J_k = dx_k / d theta, gradients are
 
 import numpy as np
 
-from targets.kernel import helper, loop
-from variational.stochastic.noise import height, refill
+from targets.kernel import helper, lean_loop
+from variational.stochastic.noise import GAUSSIAN, height, refill
 from variational.stochastic.parts import (
     CALLS,
     DRAWN,
@@ -110,7 +110,7 @@ def without(values, weights, alpha, used, level, k):  # type: ignore[no-untyped-
 
 
 @helper
-def lower_variance(v, at, base, rest):  # type: ignore[no-untyped-def]
+def lower_variance(v, scores, at, base, rest):  # type: ignore[no-untyped-def]
     """Add to `tilt` the gradient of one draw's squared gradient, in units of q, with respect to the surrogate.
 
     Of the gradient, the parts of the mean and of the log diagonal count. `rest` is f - c without its baseline; `base`
@@ -119,11 +119,11 @@ def lower_variance(v, at, base, rest):  # type: ignore[no-untyped-def]
     dim = v.sd.shape[0]
     along = 0.0
     for i in range(dim):
-        e, slope = v.pool[at + i], v.slopes[at + i]
+        e, slope = v.pool[at + i], -scores[at + i]
         path = v.surrogate[i] + v.surrogate[base + i] * e
         along -= (path - rest * slope) * slope + (path * e - rest * (slope * e + 1.0)) * (slope * e + 1.0)
     for i in range(dim):
-        e, slope = v.pool[at + i], v.slopes[at + i]
+        e, slope = v.pool[at + i], -scores[at + i]
         path = v.surrogate[i] + v.surrogate[base + i] * e
         pull = path - rest * slope + (path * e - rest * (slope * e + 1.0)) * e
         v.tilt[i] += pull - e * along
@@ -141,7 +141,7 @@ def train(v, used):  # type: ignore[no-untyped-def]
         v.tilt[j] = 0.0
 
 
-@loop(SIGNATURE)
+@lean_loop(SIGNATURE)
 def independent(  # type: ignore[no-untyped-def]
     kernel, density, prior, likelihood, data, bounds, order, rng, tally, v, m, watched, settings, steps, step_size,
     alpha, moving,
@@ -151,13 +151,14 @@ def independent(  # type: ignore[no-untyped-def]
     estimator, draws = settings[ESTIMATOR], settings[DRAWS]
     theta, grade, sd, narrow = v.theta, v.grade, v.sd, v.narrow
     x, above, offset, push, spare = v.x, v.above, v.offset, v.push, v.spare
-    pool, slopes, values, weights, surrogate = v.pool, v.slopes, v.values, v.weights, v.surrogate
+    pool, values, weights, surrogate = v.pool, v.values, v.weights, v.surrogate
+    scores = pool if noise == GAUSSIAN else v.slopes
     dim = sd.shape[0]
     rank = v.inner.shape[0]
     base = dim + rank
     blocks = order.shape[0]
     begin, end = 0, 0
-    by_path = estimator == REPARAMETERISED or estimator == STICKING_THE_LANDING
+    by_path = estimator in (REPARAMETERISED, STICKING_THE_LANDING)
     half = refresh(family, theta, sd, narrow, m.gram, m.lift)
     for step in range(steps):
         calls = 0
@@ -165,7 +166,7 @@ def independent(  # type: ignore[no-untyped-def]
             block = next_block(rng, order, tally)
             begin, end = bounds[block], bounds[block + 1]
         if tally[POOL] + draws * base > pool.shape[0]:
-            refill(noise, rng, pool, slopes)
+            refill(noise, rng, pool, v.slopes)
             tally[POOL] = 0
         first = tally[POOL]
         tally[POOL] += draws * base
@@ -184,7 +185,7 @@ def independent(  # type: ignore[no-untyped-def]
             if by_path:
                 for i in range(dim):
                     size += abs(above[i])
-            whiten(family, theta, narrow, m.lift, slopes, at, offset, v.inner, push)
+            whiten(family, theta, narrow, m.lift, scores, at, offset, v.inner, push)
             level = -log_determinant
             if family == LOWRANK:
                 for i in range(dim):
@@ -228,7 +229,7 @@ def independent(  # type: ignore[no-untyped-def]
                         e = pool[at + i]
                         fitted += surrogate[i] * e + 0.5 * surrogate[dim + i] * (e * e - 1.0)
                     for i in range(dim):
-                        v.share[i] = -(surrogate[i] + surrogate[dim + i] * pool[at + i])
+                        v.share[i] = surrogate[i] + surrogate[dim + i] * pool[at + i]
                     whiten(family, theta, narrow, m.lift, v.share, 0, offset, v.inner, push)
                     for i in range(dim):
                         m.slopes[k, i] = push[i]
@@ -256,7 +257,7 @@ def independent(  # type: ignore[no-untyped-def]
                         rest = values[k] - (without(values, weights, alpha, used, level, k) if used > 1 else 0.0)
                         score = rest / used
                         along = 1.0 / used
-                        lower_variance(v, at, dim, rest)
+                        lower_variance(v, scores, at, dim, rest)
                     entropy -= score
                     if estimator == RAO_BLACKWELL:
                         for i in range(dim):

@@ -36,7 +36,7 @@ def exponential(a):  # type: ignore[no-untyped-def]
 
 @helper
 def logarithm(u):  # type: ignore[no-untyped-def]
-    """log u for normal numbers 0 < u < inf, to 4e-16 absolute or relative.
+    """Log u for normal numbers 0 < u < inf, to 4e-16 absolute or relative.
 
     u = 2^k m with m between sqrt(1/2) and sqrt(2); log m = 2 artanh s with s = (m - 1) / (m + 1), |s| < 0.172, by its
     series cut after s^21.
@@ -109,18 +109,19 @@ def normals(rng, drawn):  # type: ignore[no-untyped-def]
 
 @helper
 def refill(noise, rng, drawn, slope):  # type: ignore[no-untyped-def]
-    """Fill `drawn` (n,), n even, with base noise, and `slope` (n,) with the derivatives of its log density there."""
+    """Fill `drawn` (n,), n even, with base noise, and `slope` (n,) with minus the derivatives of its log density there.
+
+    That is the number itself where it is normal, and `slope` is left as it is: the loops read one for the other.
+    """
     if noise == GAUSSIAN:
         normals(rng, drawn)
-        for i in range(drawn.shape[0]):
-            slope[i] = -drawn[i]
     else:
         for i in range(drawn.shape[0]):
             slope[i] = rng.random()
         for i in range(drawn.shape[0]):
             u = inside(slope[i])
             drawn[i] = logarithm(u) - logarithm(1.0 - u)
-            slope[i] = 1.0 - 2.0 * u
+            slope[i] = 2.0 * u - 1.0
 
 
 @helper

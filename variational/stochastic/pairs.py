@@ -7,8 +7,8 @@ Duvenaud 2017), which has no noise where q is the target.
 
 import numpy as np
 
-from targets.kernel import loop
-from variational.stochastic.noise import refill
+from targets.kernel import lean_loop
+from variational.stochastic.noise import GAUSSIAN, refill
 from variational.stochastic.parts import (
     CALLS,
     DRAWN,
@@ -35,11 +35,11 @@ from variational.stochastic.parts import (
 from variational.stochastic.shapes import MEANFIELD, finish, gather, place, refresh, whiten
 
 
-@loop(SIGNATURE)
+@lean_loop(SIGNATURE)
 def pairs(  # type: ignore[no-untyped-def]
     kernel, density, prior, likelihood, data, bounds, order, rng, tally, v, m, watched, settings, steps, step_size,
-    alpha, moving,
-):  # fmt: skip  # noqa: ARG001
+    alpha, moving,  # noqa: ARG001  as `independent` takes them
+):  # fmt: skip
     """Make `steps` steps of half as many pairs as there are draws; or only record gradients, if not `moving`.
 
     Returns how many steps were made: fewer only where `HOPELESS` in a row had nothing finite.
@@ -49,7 +49,8 @@ def pairs(  # type: ignore[no-untyped-def]
     count = settings[DRAWS] // 2
     theta, grade, sd, narrow = v.theta, v.grade, v.sd, v.narrow
     x, above, below, offset, push, spare = v.x, v.above, v.below, v.offset, v.push, v.spare
-    pool, slopes = v.pool, v.slopes
+    pool = v.pool
+    scores = pool if noise == GAUSSIAN else v.slopes
     dim = sd.shape[0]
     rank = v.inner.shape[0]
     base = dim + rank
@@ -60,13 +61,13 @@ def pairs(  # type: ignore[no-untyped-def]
         if mode == PART:
             block = next_block(rng, order, tally)
             begin, end = bounds[block], bounds[block + 1]
-        if tally[POOL] + count * base > pool.shape[0]:
-            refill(noise, rng, pool, slopes)
-            tally[POOL] = 0
         for j in range(theta.shape[0]):
             grade[j] = 0.0
         used = 0
         for _ in range(count):
+            if tally[POOL] + base > pool.shape[0]:
+                refill(noise, rng, pool, v.slopes)
+                tally[POOL] = 0
             at = tally[POOL]
             tally[POOL] += base
             if family == MEANFIELD:
@@ -87,14 +88,14 @@ def pairs(  # type: ignore[no-untyped-def]
             if family == MEANFIELD:
                 for i in range(dim):
                     grade[i] += above[i] + below[i]
-                    slant = above[i] - below[i] - landing * slopes[at + i] * narrow[i]
+                    slant = above[i] - below[i] + landing * scores[at + i] * narrow[i]
                     grade[dim + i] += pool[at + i] * slant
             else:
                 for i in range(dim):
                     grade[i] += above[i] + below[i]
                     spare[i] = above[i] - below[i]
                 if sticking:
-                    whiten(family, theta, narrow, m.lift, slopes, at, offset, v.inner, push)
+                    whiten(family, theta, narrow, m.lift, scores, at, offset, v.inner, push)
                     for i in range(dim):
                         spare[i] += 2.0 * push[i]
                 gather(family, rank, spare, pool, at, grade)

@@ -32,7 +32,7 @@ class Vectors(NamedTuple):
         total: (parameters,) the sum of theta over the steps.
         grade: (parameters,) the gradient of a step.
         powers: (2,) of Adam's decays.
-        pool, slopes: base noise that waits to be used, and the derivatives of its log density.
+        pool, slopes: base noise that waits to be used, and minus the derivatives of its log density if it is logistic.
         surrogate, surrogate_first, surrogate_second: (2 dim,) coefficients of RELAX, and Adam's averages for them.
         sd, narrow, x, above, below, share, offset, push, spare: (dim,) scratch.
         inner: (rank,) and back: (dim + rank,), values, weights: (draws,), tilt: (2 dim,) scratch.

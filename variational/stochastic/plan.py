@@ -70,9 +70,7 @@ class Plan:
 
 def one_of(name: str, option: str, value: str, accepted: dict[str, int]) -> int:
     """The code of a named choice."""
-    require(
-        value in accepted, f"{name}: {option}={value} is not accepted; it takes {', '.join(accepted)}"
-    )
+    require(value in accepted, f"{name}: {option}={value} is not accepted; it takes {', '.join(accepted)}")
     return accepted[value]
 
 

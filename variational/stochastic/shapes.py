@@ -5,8 +5,8 @@
     LOWRANK     T = (diag(sd), B)              mean, log sd, rows of B (dim, rank); dim + rank numbers of base noise
 
 The parameters are one vector `theta`. Gradients of u . T e for a covector u are outer products, which `gather` adds up
-as if T had no logarithms; `finish` mends that once a step. With a = -grad_x log q and e' = E_q [e | x], which is e itself
-but for LOWRANK, d log q(x) / d theta is a for the mean, and that of a . T e' less that of the entropy for T.
+as if T had no logarithms; `finish` mends that once a step. With a = -grad_x log q, and e' = E_q [e | x], which is e
+itself but for LOWRANK, d log q(x) / d theta is a for the mean, and that of a . T e' less that of the entropy for T.
 """
 
 import numpy as np
@@ -83,7 +83,7 @@ def half_log_determinant(family, theta, dim, half):  # type: ignore[no-untyped-d
 
 @helper
 def place(family, theta, sd, rank, drawn, at, offset):  # type: ignore[no-untyped-def]
-    """offset (dim,) = T e, with e the numbers of `drawn` from `at` on."""
+    """Offset (dim,) = T e, with e the numbers of `drawn` from `at` on."""
     dim = sd.shape[0]
     if family == FULLRANK:
         for i in range(dim):
@@ -105,16 +105,16 @@ def place(family, theta, sd, rank, drawn, at, offset):  # type: ignore[no-untype
 
 
 @helper
-def whiten(family, theta, narrow, lift, slope, at, offset, inner, push):  # type: ignore[no-untyped-def]
-    """push (dim,) = a = -grad_x log q at mean + offset.
+def whiten(family, theta, narrow, lift, score, at, offset, inner, push):  # type: ignore[no-untyped-def]
+    """Set push (dim,) to a = -grad_x log q at mean + offset.
 
-    `slope` from `at` on are the derivatives of the log density of base noise; `inner` (rank,) is scratch. LOWRANK is
-    Gaussian, and its a = S^-1 offset.
+    `score` from `at` on are minus the derivatives of the log density of base noise; `inner` (rank,) is scratch. That
+    of LOWRANK, which is Gaussian, is S^-1 offset.
     """
     dim = narrow.shape[0]
     if family == FULLRANK:
         for i in range(dim):
-            push[i] = -slope[at + i]
+            push[i] = score[at + i]
         for i in range(dim - 1, -1, -1):
             row = dim + i * (i + 1) // 2
             solved = push[i] * narrow[i]
@@ -135,12 +135,12 @@ def whiten(family, theta, narrow, lift, slope, at, offset, inner, push):  # type
             push[i] = total * narrow[i] * narrow[i]
     else:
         for i in range(dim):
-            push[i] = -slope[at + i] * narrow[i]
+            push[i] = score[at + i] * narrow[i]
 
 
 @helper
 def expected_noise(theta, sd, rank, push, back):  # type: ignore[no-untyped-def]
-    """back (dim + rank,) = T' a = E_q [e | x] of LOWRANK, with a = `push`."""
+    """Back (dim + rank,) = T' a = E_q [e | x] of LOWRANK, with a = `push`."""
     dim = sd.shape[0]
     for i in range(dim):
         back[i] = sd[i] * push[i]
@@ -172,7 +172,7 @@ def gather(family, rank, vector, drawn, at, grade):  # type: ignore[no-untyped-d
 
 @helper
 def finish(family, theta, sd, lift, factor, entropy, grade):  # type: ignore[no-untyped-def]
-    """grade times `factor`, with respect to logarithms, plus `entropy` times the gradient of q's entropy."""
+    """Grade times `factor`, with respect to logarithms, plus `entropy` times the gradient of q's entropy."""
     dim = sd.shape[0]
     for i in range(theta.shape[0]):
         grade[i] *= factor

@@ -52,24 +52,11 @@ class State:
         theta[diagonal] = np.log(sd / plan.noise_sd)
         if plan.family == LOWRANK:
             theta[2 * dim :] = np.tril(SPREAD * sd[:, None] * rng.standard_normal((dim, rank))).ravel()
-        taken = base * (draws // 2 if plan.paired else draws)
+        taken = base if plan.paired else base * draws
         pool = taken * max(1, POOL // taken)
         pool += pool % 2
-        single = zeros(count), zeros(count), zeros(count), zeros(count), zeros(count)
-        vectors = Vectors(
-            aligned(theta),
-            *single,
-            zeros(2),
-            zeros(pool),
-            zeros(pool),
-            *(zeros(2 * dim) for _ in range(3)),
-            *(zeros(dim) for _ in range(9)),
-            zeros(rank),
-            zeros(base),
-            zeros(draws),
-            zeros(draws),
-            zeros(2 * dim),
-        )
+        sizes = [count] * 5 + [2, pool, pool] + [2 * dim] * 3 + [dim] * 9 + [rank, base, draws, draws, 2 * dim]
+        vectors = Vectors(aligned(theta), *(zeros(size) for size in sizes))
         first = np.union1d(np.arange(dim), diagonal)
         rest = np.setdiff1d(np.arange(count), first)
         room = max(0, WATCHED - len(first))
@@ -153,12 +140,12 @@ class State:
 
     def advance(self, target: Target, rng: np.random.Generator, steps: int, step_size: float, work: Work) -> int:
         """Make steps of Adam; fewer where the state stalls. Returns how many."""
-        return self._call(target, rng, steps, step_size, self.watched, self.matrices, True, work)
+        return self._call(target, rng, steps, step_size, self.matrices, True, work)
 
     def gradients(self, target: Target, rng: np.random.Generator, n: int, work: Work) -> Matrix:
         """(n, parameters) gradients of the objective at theta, which stays where it is."""
         record = zeros(n, len(self.vectors.theta))
-        self._call(target, rng, n, 0.0, self.watched, self.matrices._replace(record=record), False, work)
+        self._call(target, rng, n, 0.0, self.matrices._replace(record=record), False, work)
         return record
 
     def _call(
@@ -167,7 +154,6 @@ class State:
         rng: np.random.Generator,
         steps: int,
         step_size: float,
-        watched: np.ndarray,
         matrices: Matrices,
         moving: bool,
         work: Work,
@@ -182,13 +168,10 @@ class State:
             density, mode = target.density, parts.ALONE
         self.settings[parts.MODE] = mode
         calls, rows = int(self.tally[parts.CALLS]), int(self.tally[parts.ROWS])
+        asked = kernel, density, prior, likelihood, data, bounds, self.order, rng, self.tally
+        moved = self.vectors, matrices, self.watched, self.settings
         loop = pairs if self.plan.paired else independent
-        made = int(
-            loop(
-                kernel, density, prior, likelihood, data, bounds, self.order, rng, self.tally, self.vectors, matrices,
-                watched, self.settings, steps, step_size, self.plan.alpha, moving,
-            )  # fmt: skip
-        )
+        made = int(loop(*asked, *moved, steps, step_size, self.plan.alpha, moving))
         calls = int(self.tally[parts.CALLS]) - calls
         if mode == parts.WHOLE:
             work.gradient_evaluations += calls
@@ -228,14 +211,16 @@ def approximation(plan: Plan, dim: int, theta: Vector) -> "Gaussian | LowRankGau
     return Gaussian(mean, scale) if plan.noise == GAUSSIAN else Logistic(mean, scale)
 
 
-def weighed_draws(
-    q: Gaussian | LowRankGaussian | Logistic, rng: np.random.Generator, n: int
-) -> tuple[Matrix, Vector]:
+def weighed_draws(q: Gaussian | LowRankGaussian | Logistic, rng: np.random.Generator, n: int) -> tuple[Matrix, Vector]:
     """Draws (n, dim) with their log densities (n,), exact however thin q is in some direction."""
     if isinstance(q, LowRankGaussian):
         points = q.sample(rng, n)
         return points, q.log_density(points)
-    base = Gaussian(np.zeros(q.dim), np.ones(q.dim)) if isinstance(q, Gaussian) else Logistic(np.zeros(q.dim), np.ones(q.dim))
+    base = (
+        Gaussian(np.zeros(q.dim), np.ones(q.dim))
+        if isinstance(q, Gaussian)
+        else Logistic(np.zeros(q.dim), np.ones(q.dim))
+    )
     drawn = base.sample(rng, n)
     return q.colour(drawn), base.log_density(drawn) - q.half_log_determinant
 
