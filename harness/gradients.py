@@ -40,6 +40,7 @@ NAIVE = "naive"
 PLACES = {"optimum": (0.0, 1.0), "displaced": (1.0, 1.5)}  # means by so many sd, and factors of the sd
 GRADIENTS, TRAINING = 20_000, 4_000  # draws behind a variance, and steps that the surrogate of RELAX learns before
 FIT = 200_000  # evaluations of the fit that is looked at
+ROUNDING = 1e-9  # of a gradient without noise
 BATCHES = 20  # of gradients, whose variances say how well a variance is known
 
 
@@ -64,7 +65,7 @@ class Sample:
     def t_statistics(self, exact: Vector, error: Vector | float = 0.0) -> Vector:
         """(2 dim,) how many standard errors the mean lies from `exact`, whose own error counts."""
         own = self.gradients.std(axis=0, ddof=1) / np.sqrt(len(self.gradients))
-        return np.asarray((self.gradients.mean(axis=0) - exact) / np.sqrt(own**2 + np.square(error)))
+        return np.asarray((self.gradients.mean(axis=0) - exact) / np.sqrt(own**2 + np.square(error) + ROUNDING**2))
 
 
 def optimum(target: Target, seed: int) -> Gaussian:
@@ -90,7 +91,7 @@ def composition(estimator: str, draws: int) -> Plan:
 
 
 def sample(target: Target, q: Gaussian, estimator: str, draws: int, n: int, rng: np.random.Generator) -> Sample:
-    """n gradients at q; after `TRAINING` that are thrown away where a surrogate has to be learned."""
+    """Take n gradients at q; after `TRAINING` that are thrown away where a surrogate has to be learned."""
     if estimator == NAIVE:
         return naive(q, n, rng)
     state = State.at(composition(estimator, draws), q.mean, q.factor, rng, None)

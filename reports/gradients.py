@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 Numbers = Mapping[str, Any]
 
+NO_NOISE = 1e-9  # what is below is rounding
 STYLES = {
     "score": ("score function", charts.MCMC[0], "o-"),
     "rao_blackwell": ("score, Rao-Blackwellised", charts.MCMC[3], "v-"),
@@ -54,7 +55,8 @@ def _by_target(axes: "Axes", rows: list[Numbers], claim: Numbers) -> None:
             axes.plot(*seen, dash, marker=marker, color=colour, markersize=4, label=named)
     axes.set(xscale="log", yscale="log", xlabel="dimension", ylabel="variance over that of reparameterised gradients")
     axes.set_title("Score function")
-    axes.legend(fontsize=7.5)
+    axes.set_ylim(0.3, 3e7)
+    axes.legend(fontsize=7.5, loc="upper left", ncols=2)
     axes.grid(color=charts.FAINT, linewidth=0.6)
 
 
@@ -62,6 +64,6 @@ def _points(
     rows: list[Numbers], estimator: str, family: str, place: str, value: str
 ) -> tuple[list[float], list[float]]:
     wanted = (estimator, family, place)
-    found = [row for row in rows if (row["estimator"], row["family"], row["place"]) == wanted and row[value] > 0]
+    found = [row for row in rows if (row["estimator"], row["family"], row["place"]) == wanted and row[value] > NO_NOISE]
     found.sort(key=lambda row: row["dim"])
     return [row["dim"] for row in found], [row[value] for row in found]
