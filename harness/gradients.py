@@ -1,8 +1,8 @@
 """The gradient study: how noisy each estimator of the ELBO's gradient is, at the same approximation.
 
 Gradients of a mean-field Gaussian are taken with respect to means in units of q's standard deviations, and to log
-standard deviations, so that no scale of a target counts. The trace of their covariance is given for one draw: that of an
-average over K draws times K, since some estimators need several.
+standard deviations, so that no scale of a target counts. The trace of their covariance is given for one draw: that of
+an average over K draws times K, since some estimators need several.
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def optimum(target: Target, seed: int) -> Gaussian:
 
 
 def displaced(q: Gaussian, place: str) -> Gaussian:
-    """q moved as `PLACES` says."""
+    """Move q as `PLACES` says."""
     shift, factor = PLACES[place]
     return Gaussian(q.mean + shift * q.factor, q.factor * factor)
 

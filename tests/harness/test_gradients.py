@@ -54,7 +54,7 @@ def test_planted_errors_are_seen() -> None:
 
 def test_the_study_is_drawn(rows: list[dict[str, object]], tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(gradients, "TARGETS", (("banana", {}),))
-    monkeypatch.setattr(gradients, "measure", lambda target, seed: rows)
+    monkeypatch.setattr(gradients, "measure", lambda *_: rows)
     numbers = figures.compute("gradients", 1)
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     names = [path.name for path in drawing.draw("gradients", numbers, tmp_path)]

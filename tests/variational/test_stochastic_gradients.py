@@ -1,4 +1,4 @@
-"""Every estimator of every objective against exact gradients: closed forms on Gaussians, quadrature in one dimension."""
+"""Every estimator of every objective against exact gradients: closed forms, and quadrature in one dimension."""
 
 from collections.abc import Callable
 
