@@ -1,4 +1,7 @@
-"""The numbers of the chapter's figures: `compute(number, seed)` gives what `reports.figures` draws, ready for JSON."""
+"""The numbers of the chapter's figures, and of others by name, ready for JSON.
+
+`compute(figure, seed)` gives what `reports.figures` draws.
+"""
 
 import importlib
 from typing import Any
@@ -13,18 +16,19 @@ FIGURES = {
     5: "harness.figures_gaussian:sweeps",
     6: "harness.figures_bimodal:separations",
 }
+NAMED = {"gradients": "harness.gradients:study"}  # that the chapter has only in words
 NUMBERS = tuple(FIGURES)
 
 
-def compute(number: int, seed: int) -> dict[str, Any]:
-    """The numbers of one figure: floats, lists and strings.
+def compute(figure: int | str, seed: int) -> dict[str, Any]:
+    """The numbers of one figure, by its number or name: floats, lists and strings.
 
     Raises:
         UsageError: there is no such figure.
     """
-    if number not in FIGURES:
-        known = ", ".join(map(str, NUMBERS))
-        raise UsageError(f"figure {number} is not accepted; there are {known}")
-    module, function = FIGURES[number].split(":")
+    known: dict[int | str, str] = {**FIGURES, **NAMED}
+    if figure not in known:
+        raise UsageError(f"figure {figure} is not accepted; there are {', '.join(map(str, known))}")
+    module, function = known[figure].split(":")
     numbers: dict[str, Any] = getattr(importlib.import_module(module), function)(seed)
     return numbers

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from samplers import stochastic
-from samplers.blocks import anchored, shuffled
 from samplers.chain import Tally
 from samplers.method import MCMC
 from samplers.modal import find_mode
@@ -15,6 +14,7 @@ from samplers.schedule import Lesson, last_lesson
 from samplers.stochastic import Walker, walker_at
 from samplers.transition import Plain, Seen, Segment, Starts, Tuning
 from samplers.warmup import restart
+from targets.blocks import anchored, shuffled
 from targets.kernel import compiled
 from targets.options import UsageError, require
 from targets.target import Rows, Target

@@ -123,6 +123,21 @@ METHODS = Catalogue(
             "free-form coordinate ascent on a grid, in up to three dimensions: factors of any shape",
             ("vi", "meanfield", "reverse-kl"),
         ),
+        "bbvi": Entry(
+            "variational.stochastic.methods:bbvi",
+            "reverse KL by stochastic gradients of every kind, and Adam; dense and low-rank scales, mini-batches",
+            ("vi", "reverse-kl"),
+        ),
+        "alpha_vi": Entry(
+            "variational.stochastic.methods:alpha_vi",
+            "Renyi bounds between covering mass and seeking modes, by stochastic gradients and Adam",
+            ("vi", "alpha"),
+        ),
+        "iwvi": Entry(
+            "variational.stochastic.methods:iwvi",
+            "importance-weighted bound by doubly reparameterised gradients and Adam",
+            ("vi", "importance-weighted"),
+        ),
     },
 )
 

@@ -20,10 +20,10 @@ import pytest
 import samplers
 import targets
 from samplers import stochastic
-from samplers.blocks import anchored, block_count, shuffled
 from samplers.chains import ChainsRun
 from samplers.modal import find_mode
 from samplers.scale import diagonal_scale
+from targets.blocks import anchored, block_count, shuffled
 from targets.kernel import FASTMATH, KERNEL_SIGNATURE, Loop, aligned, compiled, data_matrix, zeros
 from targets.protocols import Phase, Status
 from tests.laws.calibration import Regression, likelihood, prior_sd
