@@ -39,6 +39,16 @@ METHODS = Catalogue(
             "forward KL from the target's own truth; for figures, never ranked",
             ("vi", "forward-kl", "oracle"),
         ),
+        "realnvp": Entry(
+            "variational.flow_vi:realnvp",
+            "reverse KL by path gradients, RealNVP on a Gaussian base",
+            ("vi", "flow", "reverse-kl"),
+        ),
+        "planar": Entry(
+            "variational.flow_vi:planar",
+            "reverse KL by path gradients, planar flow on a Gaussian base",
+            ("vi", "flow", "reverse-kl"),
+        ),
     },
 )
 
