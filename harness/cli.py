@@ -141,15 +141,18 @@ def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
 
 @cli.command()
 @folder_argument
-@click.option("--only", metavar="N,N", help="Numbers of the figures to make, such as 1,4.")
+@click.option("--only", metavar="N,N", help="The figures to make, such as 1,4, or vae.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:
-    """Reproduce the figures of the chapter in DIR, each as SVG, PNG, and JSON with the numbers drawn."""
+    """Reproduce the figures of the chapter in DIR, each as SVG, PNG, and JSON with the numbers drawn.
+
+    Others are made where `--only` names them: amortisation, vae.
+    """
     from harness import figures as numbers
     from reports import figures as drawing
 
-    for number in _figure_numbers(only, numbers.NUMBERS):
-        for path in drawing.draw(number, numbers.compute(number, seed), folder):
+    for figure in _figures(only, numbers.NUMBERS, tuple(numbers.NAMED)):
+        for path in drawing.draw(figure, numbers.compute(figure, seed), folder):
             click.echo(str(path))
 
 
@@ -314,12 +317,13 @@ def _load_plugins(files: tuple[str, ...]) -> None:
             plugins.load(file)
 
 
-def _figure_numbers(only: str | None, known: tuple[int, ...]) -> list[int]:
-    wanted = [part.strip() for part in only.split(",")] if only else [str(number) for number in known]
+def _figures(only: str | None, numbers: tuple[int, ...], names: tuple[str, ...]) -> "list[int | str]":
+    known: dict[str, int | str] = {str(figure): figure for figure in (*numbers, *names)}
+    wanted = [part.strip() for part in only.split(",")] if only else [str(number) for number in numbers]
     for part in wanted:
-        if part not in {str(number) for number in known}:
-            raise click.UsageError(f"--only {only}: there is no figure {part!r}; known: {', '.join(map(str, known))}")
-    return [int(part) for part in wanted]
+        if part not in known:
+            raise click.UsageError(f"--only {only}: there is no figure {part!r}; known: {', '.join(known)}")
+    return [known[part] for part in wanted]
 
 
 @contextlib.contextmanager

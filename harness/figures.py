@@ -1,4 +1,7 @@
-"""The numbers of the chapter's figures: `compute(number, seed)` gives what `reports.figures` draws, ready for JSON."""
+"""The numbers of figures: `compute(figure, seed)` gives what `reports.figures` draws, ready for JSON.
+
+The chapter's figures have numbers; others have names, and are made where they are asked for.
+"""
 
 import importlib
 from typing import Any
@@ -15,16 +18,22 @@ FIGURES = {
 }
 NUMBERS = tuple(FIGURES)
 
+NAMED = {
+    "amortisation": "harness.amortisation:gaps",
+    "vae": "harness.figures_vae:autoencoder",
+}
 
-def compute(number: int, seed: int) -> dict[str, Any]:
+
+def compute(figure: int | str, seed: int) -> dict[str, Any]:
     """The numbers of one figure: floats, lists and strings.
 
     Raises:
         UsageError: there is no such figure.
     """
-    if number not in FIGURES:
-        known = ", ".join(map(str, NUMBERS))
-        raise UsageError(f"figure {number} is not accepted; there are {known}")
-    module, function = FIGURES[number].split(":")
+    where: dict[int | str, str] = {**FIGURES, **NAMED}
+    if figure not in where:
+        known = ", ".join(map(str, where))
+        raise UsageError(f"figure {figure} is not accepted; there are {known}")
+    module, function = where[figure].split(":")
     numbers: dict[str, Any] = getattr(importlib.import_module(module), function)(seed)
     return numbers

@@ -1,4 +1,4 @@
-"""The chapter's figures 1 to 6: drawn from plain numbers to SVG and PNG, with the numbers beside them as JSON.
+"""The chapter's figures 1 to 6, and others by name: drawn from plain numbers to SVG and PNG, with the numbers beside them as JSON.
 
 The same numbers give the same bytes: no dates, no random identifiers, no state that other drawings could have left.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports import charts
+from reports import charts, charts_networks
 from reports.records import RecordsError, write_atomically
 
 if TYPE_CHECKING:
@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 Numbers = Mapping[str, Any]
 
-_DRAW: dict[int, Callable[["Figure", Numbers], None]] = {
+_DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
     1: charts.elbo_identity,
     2: charts.mean_field,
     3: charts.reverse_and_forward,
     4: charts.trade_off,
     5: charts.sweeps,
     6: charts.asymmetry,
+    "amortisation": charts_networks.amortisation,
+    "vae": charts_networks.autoencoder,
 }
+_SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES, **charts_networks.SIZES}
 
-NUMBERS = tuple(_DRAW)
+KNOWN = tuple(_DRAW)
+NUMBERS = tuple(figure for figure in _DRAW if isinstance(figure, int))
 
 _SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})
 _PNG: tuple[str, dict[str, Any]] = ("png", {"Software": None})
@@ -50,11 +54,11 @@ STYLE: Any = {
 }
 
 
-def draw(number: int, numbers: Numbers, folder: str | os.PathLike[str]) -> list[Path]:
+def draw(number: int | str, numbers: Numbers, folder: str | os.PathLike[str]) -> list[Path]:
     """Write figure-N.svg, figure-N.png and figure-N.json below `folder`, which is made where it is missing.
 
     Args:
-        number: 1 to 6.
+        number: 1 to 6, or a name.
         numbers: what `harness.figures` computes for that figure; it may hold a `note`, which is drawn below.
         folder: where to.
 
@@ -62,7 +66,7 @@ def draw(number: int, numbers: Numbers, folder: str | os.PathLike[str]) -> list[
         RecordsError: there is no such figure, a key is missing, or the disk refuses.
     """
     if number not in _DRAW:
-        raise RecordsError(f"there is no figure {number}; accepted: {', '.join(map(str, NUMBERS))}")
+        raise RecordsError(f"there is no figure {number}; accepted: {', '.join(map(str, KNOWN))}")
     try:
         pictures = _render(number, numbers)
     except KeyError as error:
@@ -85,7 +89,7 @@ def picture(draw: "Callable[[Figure], None]", size: tuple[float, float]) -> byte
     return _saved(draw, size, (_SVG,))["svg"]
 
 
-def _render(number: int, numbers: Numbers) -> dict[str, bytes]:
+def _render(number: int | str, numbers: Numbers) -> dict[str, bytes]:
     def draw(figure: "Figure") -> None:
         _DRAW[number](figure, numbers)
         if numbers.get("note"):
@@ -93,7 +97,7 @@ def _render(number: int, numbers: Numbers) -> dict[str, bytes]:
                 charts.wrapped(str(numbers["note"]), figure), fontsize=8, color=charts.QUIET, x=0.01, ha="left"
             )
 
-    return _saved(draw, charts.SIZES[number], (_SVG, _PNG))
+    return _saved(draw, _SIZES[number], (_SVG, _PNG))
 
 
 def _saved(

@@ -108,7 +108,7 @@ class VariationalAutoencoder:
         trials: int = 16,
         max_iter: int = 200,
         batch_size: int = 32,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         random_state: int = 0,
     ) -> None:
         named = {"n_latent": n_latent, "n_hidden": n_hidden, "trials": trials, "max_iter": max_iter}

@@ -263,7 +263,7 @@ def realnvp(
     units: int = 32,
     annealing: int = 0,
     tolerance: float = 0.02,
-    rate: float = 0.003,
+    rate: float = 0.001,
     draws: int = 32,
 ) -> Recipe:
     """A RealNVP on a Gaussian base.
@@ -291,7 +291,7 @@ def planar(
     layers: int = 16,
     annealing: int = 0,
     tolerance: float = 0.02,
-    rate: float = 0.003,
+    rate: float = 0.001,
     draws: int = 32,
 ) -> Recipe:
     """A planar flow on a Gaussian base, of so many `layers`. Other options as those of `realnvp`."""
