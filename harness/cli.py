@@ -209,6 +209,9 @@ def new(what: str, name: str, kind: str | None) -> None:
     "--all", "everything", is_flag=True, help="All that lack a certificate; with --verify all that have truth."
 )
 @click.option("--verify", is_flag=True, help="Check the truth; exit code 1 if one does not hold.")
+@click.option(
+    "--log-normaliser", is_flag=True, help="Compute those of posteriordb's posteriors from their reference draws."
+)
 @click.option("-m", "--method", "samplers", metavar="SPEC", multiple=True, help="One of the two samplers; twice.")
 @click.option("--ess", type=float, metavar="N", help="Effective sample size of x and x² to go on for.")
 @click.option("--max-seconds", type=float, metavar="S", help="Seconds that each sampler may take.")
@@ -222,6 +225,7 @@ def reference(
     names: tuple[str, ...],
     everything: bool,
     verify: bool,
+    log_normaliser: bool,
     folder: pathlib.Path | None,
     plugin_files: tuple[str, ...],
     **asked: Any,
@@ -231,10 +235,14 @@ def reference(
 
     _load_plugins(plugin_files)
     plan = command.plan(verify, **asked)
+    if log_normaliser:
+        lines = command.normalised(names)
+    elif verify:
+        lines = command.verified(names, everything, plan)
+    else:
+        lines = command.made(names, everything, plan, folder)
     right = True
-    for ok, line in (
-        command.verified(names, everything, plan) if verify else command.made(names, everything, plan, folder)
-    ):
+    for ok, line in lines:
         right = right and ok
         click.echo(line)
     if not right:

@@ -1,5 +1,6 @@
 """What `crossover reference` does, line by line."""
 
+import math
 import os
 import pathlib
 import sys
@@ -12,6 +13,7 @@ from harness.references.plan import CHECKING_ESS, Plan
 from harness.references.runs import Uncertified
 from harness.references.verify import verify
 from targets import reference
+from targets.posteriordb import normalisers
 
 Line = tuple[bool, str]  # whether all is well, and what is printed
 
@@ -40,6 +42,16 @@ def made(patterns: tuple[str, ...], everything: bool, plan: Plan, folder: pathli
             yield False, f"{target.label}: nothing is certified: {reason}"
     if not found:
         yield True, "every target has its truth; name those whose certificates are to be made again"
+
+
+def normalised(patterns: tuple[str, ...]) -> Iterator[Line]:
+    """Compute log normalisers from reference draws of posteriordb and keep them; one line for each."""
+    found = [(target, normalisers.computed(target)) for target in selection.to_verify(patterns, everything=False)]
+    for target, bridged in found:
+        known = math.isfinite(bridged.value)
+        said = f"{bridged.value:.4f} +- {bridged.error:.4f}" if known else "unknown: no Gaussian meets its draws"
+        yield known, f"{target.label}: log normaliser {said}"
+    normalisers.write([each for each in found if math.isfinite(each[1].value)])
 
 
 def _line(label: str, done: Made) -> str:

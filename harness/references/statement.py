@@ -7,9 +7,9 @@ import numpy as np
 
 from harness.references import agreement
 from harness.references.agreement import Number
-from harness.references.bridge import bridge
 from harness.references.runs import LongRun
 from samplers.chain import Values
+from targets.bridge import bridge
 from targets.kernel import Vector
 from targets.long_run import Estimates, Relabellings, estimates, mean_and_error
 from targets.target import Target

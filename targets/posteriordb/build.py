@@ -9,6 +9,7 @@ import numpy.typing as npt
 from targets.kernel import Density, Kernel, Matrix, Vector, data_matrix
 from targets.long_run import NONE, estimates
 from targets.options import UsageError, require
+from targets.posteriordb import normalisers
 from targets.posteriordb.folder import Record, Values, by_name, by_parameter, read
 from targets.target import Named, Target
 from targets.truth import Certificate, Truth
@@ -52,6 +53,7 @@ def posterior(
     record = read(name)
     matrix = _fitting(name, "data", lambda: data_matrix(data(record.data)))
     draws = _unconstrained(record, len(coordinates), named, unconstrain)
+    log_normaliser, log_normaliser_error = normalisers.known(name, matrix)
     long_run = estimates(draws, probabilities=NONE)
     chains, n, dim = draws.shape
 
@@ -78,6 +80,8 @@ def posterior(
                 },
             ),
             reference_draws=draws.reshape(-1, dim),
+            log_normaliser=log_normaliser,
+            log_normaliser_error=log_normaliser_error,
             named=estimates(record.draws, probabilities=NONE).moments,
         ),
         coordinates=tuple(coordinates),

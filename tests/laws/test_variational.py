@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import targets
-from targets.kernel import kernel
+from targets.kernel import Vector, kernel
 from targets.options import UsageError, defaults
 from targets.plain import counting
-from targets.protocols import Run, Status
+from targets.protocols import Approximation, Run, Status
 from targets.target import Target
 from variational import METHODS, method
 from variational.closed_form import forward_optimum, reverse_optimum
@@ -18,8 +18,15 @@ from variational.gaussian import Gaussian
 
 NAMES = METHODS.names()
 COUNTED = [name for name in NAMES if name != "forward_kl_oracle"]
-STOCHASTIC = [name for name in NAMES if name.startswith(("advi", "forward_kl_m", "forward_kl_f"))]
+SEEDLESS = {"cavi", "laplace", "forward_kl_oracle", "forward_kl_meanfield", "forward_kl_fullrank"}  # in few dimensions
 GAUSSIAN = targets.load("correlated_gaussian", dim=4, rho=0.8)
+
+CHOOSY = {"cavi", "forward_kl_oracle"}  # need more of a target than its kernel
+
+# How near the optimum of a Gaussian target is reached, in its sd: the noise that methods with a stopping rule allow.
+# Importance sampling stops at 0.02 sd: four standard errors of the worst of 12 moments, false alarms below 1e-3.
+EXACTLY = 2e-3
+ACCURACY = {"forward_kl_meanfield": 0.08, "forward_kl_fullrank": 0.08}
 
 
 def finish(run: Run, budget: int = 200_000, piece: int = 10_000) -> Run:
@@ -28,15 +35,26 @@ def finish(run: Run, budget: int = 200_000, piece: int = 10_000) -> Run:
     return run
 
 
-def fitted(name: str, target: Target, seed: int, **options: object) -> tuple[Run, Gaussian]:
+def fitted(name: str, target: Target, seed: int, **options: object) -> tuple[Run, Approximation]:
     run = finish(method(name, **options).start(target, seed))
+    return run, believed(run)
+
+
+def believed(run: Run) -> Approximation:
     q = run.approximation()
-    assert isinstance(q, Gaussian)
-    return run, q
+    assert q is not None
+    return q
 
 
-def same(a: Gaussian, b: Gaussian) -> bool:
-    return np.array_equal(a.mean, b.mean) and np.array_equal(a.factor, b.factor)
+def sd(q: Approximation) -> Vector:
+    return np.sqrt(np.diagonal(q.covariance))
+
+
+def same(a: Approximation, b: Approximation) -> bool:
+    """Whether moments and draws agree to the bit."""
+    draws = [q.sample(np.random.default_rng(1), 20) for q in (a, b)]
+    pairs = ((a.mean, b.mean), (a.covariance, b.covariance), draws)
+    return all(np.array_equal(first, second) for first, second in pairs)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,11 +71,49 @@ def test_the_closed_form_optimum_of_a_gaussian_is_reached(name: str) -> None:
         expected = forward_optimum(target.gaussian.mean, covariance)
     else:
         expected = reverse_optimum(target.gaussian.mean, target.gaussian.precision)
-    # importance sampling stops at 0.02 sd: four standard errors of the worst of 12 moments, false alarms below 1e-3
-    accuracy = 0.08 if name in ("forward_kl_meanfield", "forward_kl_fullrank") else 2e-3
-    assert q.diagonal == meanfield
+    accuracy = ACCURACY.get(name, EXACTLY)
     assert np.max(np.abs(q.mean - expected.mean) / expected.sd) < accuracy
-    assert np.max(np.abs(np.log(q.sd / expected.sd))) < accuracy
+    assert np.max(np.abs(np.log(sd(q) / expected.sd))) < accuracy
+    if meanfield:
+        assert not np.any(q.covariance - np.diag(np.diagonal(q.covariance)))
+
+
+DRAWS = 20_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_moments_quantiles_and_density_are_those_of_its_draws(name: str) -> None:
+    """Of what a method believes of a banana, or of a Gaussian. Six standard errors: false alarms below 1e-6 in all.
+
+    A density is held against its draws by E_q[r / q] = 1, for a Gaussian r about a draw and half as wide as q.
+    """
+    target = GAUSSIAN if name in CHOOSY else targets.load("banana", dim=2)
+    run = finish(method(name).start(target, 6), budget=20_000)
+    q = believed(run)
+    draws = q.sample(np.random.default_rng([6, 1]), DRAWS)
+    assert draws.shape == (DRAWS, target.dim)
+    if q.log_density(draws[:2]) is None:
+        assert np.isin(draws, q.sample(np.random.default_rng([6, 2]), DRAWS)).all(), "draws that are not resampled"
+    scaled = (draws - q.mean) / sd(q)
+    assert np.all(np.abs(scaled.mean(axis=0)) < 6 / np.sqrt(DRAWS))
+    squares = scaled[:, :, None] * scaled[:, None, :]
+    error = squares.std(axis=0) / np.sqrt(DRAWS)
+    expected = q.covariance / np.outer(sd(q), sd(q))
+    assert np.all(np.abs(squares.mean(axis=0) - expected) < 6 * error)
+    for share in (0.05, 0.5, 0.9):
+        below = (draws <= q.quantiles(np.array([share]))[0]).mean(axis=0)
+        assert np.all(np.abs(below - share) < 6 * np.sqrt(share * (1 - share) / DRAWS) + _granularity(q, draws))
+    density = q.log_density(draws)
+    if density is not None:
+        narrow = Gaussian.from_moments(draws[0], 0.25 * q.covariance)
+        ratio = np.exp(narrow.log_density(draws) - density)
+        assert abs(ratio.mean() - 1) < 6 * ratio.std() / np.sqrt(DRAWS)
+        assert ratio.std() / np.sqrt(DRAWS) < 0.1, "too few draws fall where it is asked"
+
+
+def _granularity(q: Approximation, draws: Vector) -> float:
+    """Half the mass of one particle, where q is a set of them."""
+    return 0.0 if q.log_density(draws[:2]) is not None else 1.0 / len(np.unique(draws[:, 0]))
 
 
 CUT = {
@@ -120,20 +176,19 @@ def test_a_method_without_a_name_cannot_be_pickled() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pickled_run_goes_on_bit_for_bit(name: str) -> None:
-    target = GAUSSIAN if name == "cavi" else targets.load("banana", dim=3)
+    target = GAUSSIAN if name in CHOOSY else targets.load("banana", dim=3)
     first = method(name).start(target, 5)
     first.advance(500)
     second = pickle.loads(pickle.dumps(first))
     for run in (first, second):
         finish(run, budget=20_000, piece=1500)
     assert first.work == second.work and first.status is second.status
-    a, b = first.approximation(), second.approximation()
-    assert isinstance(a, Gaussian) and isinstance(b, Gaussian) and same(a, b)
+    assert same(believed(first), believed(second))
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_work_is_counted_exactly(name: str) -> None:
-    target, counter = counting(GAUSSIAN if name == "cavi" else targets.load("banana", dim=3))
+    target, counter = counting(GAUSSIAN if name in CHOOSY else targets.load("banana", dim=3))
     run = method(name).start(target, 2)
     for _ in range(6):
         run.advance(700)
@@ -142,13 +197,12 @@ def test_work_is_counted_exactly(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_decides_everything(name: str) -> None:
-    target = GAUSSIAN if name == "cavi" else targets.load("banana", dim=3)
+    target = GAUSSIAN if name in CHOOSY else targets.load("banana", dim=3)
     runs = [finish(method(name).start(target, seed), budget=2000) for seed in (1, 1, 2)]
-    qs = [run.approximation() for run in runs]
-    assert all(isinstance(q, Gaussian) for q in qs)
-    assert same(qs[0], qs[1])  # type: ignore[arg-type]
-    if name in STOCHASTIC and name.startswith("advi"):
-        assert not same(qs[0], qs[2])  # type: ignore[arg-type]
+    qs = [believed(run) for run in runs]
+    assert same(qs[0], qs[1])
+    if name not in SEEDLESS:
+        assert not same(qs[0], qs[2])
 
 
 @kernel
@@ -165,14 +219,13 @@ def lift(by: float, dim: int = 3) -> Target:
     return Target("lifted", dim, lifted, targets.data_matrix([[by]]))
 
 
-@pytest.mark.parametrize("name", [n for n in COUNTED if n != "cavi"])
+@pytest.mark.parametrize("name", [n for n in COUNTED if n not in CHOOSY])
 def test_a_constant_added_to_the_log_density_changes_nothing(name: str) -> None:
     runs = [finish(method(name).start(lift(by), 4), budget=20_000) for by in (0.0, 1024.0)]
-    a, b = (run.approximation() for run in runs)
-    assert isinstance(a, Gaussian) and isinstance(b, Gaussian)
+    a, b = (believed(run) for run in runs)
     assert runs[0].work == runs[1].work and runs[0].status is runs[1].status
     np.testing.assert_allclose(a.mean, b.mean, atol=1e-6)
-    np.testing.assert_allclose(a.sd, b.sd, rtol=1e-6)
+    np.testing.assert_allclose(sd(a), sd(b), rtol=1e-6)
 
 
 @kernel
@@ -183,7 +236,7 @@ def nowhere(x, gradient, data):  # type: ignore[no-untyped-def]
     return data[0, 0] * np.nan
 
 
-@pytest.mark.parametrize("name", [n for n in COUNTED if n != "cavi"])
+@pytest.mark.parametrize("name", [n for n in COUNTED if n not in CHOOSY])
 def test_a_density_that_cannot_be_evaluated_is_a_named_failure(name: str) -> None:
     target = Target("nowhere", 3, nowhere, targets.data_matrix([[1.0]]))
     run = finish(method(name).start(target, 1))
@@ -220,7 +273,7 @@ def test_names_labels_and_tags(name: str) -> None:
 def test_a_target_that_does_not_fit_is_refused_with_a_reason(name: str) -> None:
     bare = lift(0.0)
     reason = method(name).unfit(bare)
-    if name in ("cavi", "forward_kl_oracle"):
+    if name in CHOOSY:
         assert reason
         with pytest.raises(UsageError):
             method(name).start(bare, 1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import targets
-from harness.references.bridge import bridge, one_labelling
 from harness.references.runs import Kept
 from harness.references.whitened import Whitened
+from targets.bridge import bridge, one_labelling
 from targets.long_run import estimates
 
 CHAINS = 8

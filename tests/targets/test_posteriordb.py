@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import targets
-from targets.options import UnavailableError
-from targets.posteriordb import ENVIRONMENT, posterior, read
+from targets.options import UnavailableError, UsageError
+from targets.posteriordb import ENVIRONMENT, normalisers, posterior, read
 from targets.posteriordb.folder import by_name, by_parameter
 from targets.registry import TARGETS
 from tests.loading import load
@@ -218,3 +218,31 @@ def test_a_folder_that_is_not_whole_gets_one_line(clone, harm, says):
 def test_a_posterior_without_reference_draws_is_refused(clone):
     with pytest.raises(UnavailableError, match="no reference draws of bare"):
         read("bare")
+
+
+@pytest.mark.parametrize("name", ["eight_schools-eight_schools_centered", "eight_schools-eight_schools_noncentered"])
+def test_log_normalisers_are_those_of_quadrature(name):
+    """The table beside the posteriors, made by bridge sampling, against the same model integrated on a grid."""
+    truth, exact = load(name).truth, targets.load("eight_schools").truth
+    assert 0 < truth.log_normaliser_error < 0.05
+    assert abs(truth.log_normaliser - exact.log_normaliser) < ALARM * truth.log_normaliser_error
+
+
+def test_every_log_normaliser_is_known_and_goes_with_its_data(target):
+    assert 0 < target.truth.log_normaliser_error < 0.05
+    assert normalisers.known(target.name, target.data) == (
+        target.truth.log_normaliser,
+        target.truth.log_normaliser_error,
+    )
+    assert np.isnan(normalisers.known(target.name, target.data[:, ::-1])[0] if target.data.size > 1 else np.nan)
+    assert np.isnan(normalisers.known("another", target.data)[0])
+
+
+def test_a_log_normaliser_is_computed_again_to_within_its_error():
+    made = load("kidiq-kidscore_interaction")
+    bridged = normalisers.computed(made)
+    assert abs(bridged.value - made.truth.log_normaliser) < ALARM * np.hypot(
+        bridged.error, made.truth.log_normaliser_error
+    )
+    with pytest.raises(UsageError, match="no reference draws of posteriordb"):
+        normalisers.computed(targets.load("banana"))

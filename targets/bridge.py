@@ -5,15 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit
 
-from samplers.chain import Values
 from targets.kernel import Matrix, Vector
 from targets.long_run import Relabellings, ess
 
 MOST = 80_000  # draws of the posterior, and as many of the proposal
 ROUNDS = 1000
 CLOSE = 1e-12
+Values = npt.NDArray[np.float64]  # (chains, n, dim)
 WORST = 0.3  # nats: an error above says that draws and proposal hardly overlap, where it is itself not to be trusted
 
 
