@@ -109,6 +109,6 @@ def gaps(seed: int, budgets: tuple[int, ...] = BUDGETS, held_out: int = HELD_OUT
         "curves": curves,
         "held_out": held_out,
         "rows": ROWS,
-        "note": "Amortisation gap: the bound of a fit to the data set itself, less that of the encoder. Approximation gap: "
-        "log evidence less the former.",
+        "note": "Amortisation gap: the bound of a fit to the data set itself, less that of the encoder. Approximation "
+        "gap: log evidence less the former.",
     }

@@ -141,17 +141,18 @@ def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
 
 @cli.command()
 @folder_argument
-@click.option("--only", metavar="N,N", help="The figures to make, such as 1,4, or vae.")
+@click.option(
+    "--only",
+    metavar="N,N",
+    help="The figures to make, such as 1,4: numbers, or amortisation or vae, which are no part of all.",
+)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:
-    """Reproduce the figures of the chapter in DIR, each as SVG, PNG, and JSON with the numbers drawn.
-
-    Others are made where `--only` names them: amortisation, vae.
-    """
+    """Reproduce the figures of the chapter in DIR, each as SVG, PNG, and JSON with the numbers drawn."""
     from harness import figures as numbers
     from reports import figures as drawing
 
-    for figure in _figures(only, numbers.NUMBERS, tuple(numbers.NAMED)):
+    for figure in _chosen_figures(only, numbers.NUMBERS, tuple(numbers.NAMED)):
         for path in drawing.draw(figure, numbers.compute(figure, seed), folder):
             click.echo(str(path))
 
@@ -325,7 +326,8 @@ def _load_plugins(files: tuple[str, ...]) -> None:
             plugins.load(file)
 
 
-def _figures(only: str | None, numbers: tuple[int, ...], names: tuple[str, ...]) -> "list[int | str]":
+def _chosen_figures(only: str | None, numbers: tuple[int, ...], names: tuple[str, ...]) -> list[int | str]:
+    """Those asked for, or all that have a number."""
     known: dict[str, int | str] = {str(figure): figure for figure in (*numbers, *names)}
     wanted = [part.strip() for part in only.split(",")] if only else [str(number) for number in numbers]
     for part in wanted:

@@ -1,6 +1,6 @@
-"""The numbers of figures: `compute(figure, seed)` gives what `reports.figures` draws, ready for JSON.
+"""The numbers of the chapter's figures, and of others by name, ready for JSON.
 
-The chapter's figures have numbers; others have names, and are made where they are asked for.
+`compute(figure, seed)` gives what `reports.figures` draws.
 """
 
 import importlib
@@ -16,24 +16,22 @@ FIGURES = {
     5: "harness.figures_gaussian:sweeps",
     6: "harness.figures_bimodal:separations",
 }
-NUMBERS = tuple(FIGURES)
-
 NAMED = {
     "amortisation": "harness.amortisation:gaps",
     "vae": "harness.figures_vae:autoencoder",
-}
+}  # that the chapter lacks
+NUMBERS = tuple(FIGURES)
 
 
 def compute(figure: int | str, seed: int) -> dict[str, Any]:
-    """The numbers of one figure: floats, lists and strings.
+    """The numbers of one figure, by its number or name: floats, lists and strings.
 
     Raises:
         UsageError: there is no such figure.
     """
-    where: dict[int | str, str] = {**FIGURES, **NAMED}
-    if figure not in where:
-        known = ", ".join(map(str, where))
-        raise UsageError(f"figure {figure} is not accepted; there are {known}")
-    module, function = where[figure].split(":")
+    known: dict[int | str, str] = {**FIGURES, **NAMED}
+    if figure not in known:
+        raise UsageError(f"figure {figure} is not accepted; there are {', '.join(map(str, known))}")
+    module, function = known[figure].split(":")
     numbers: dict[str, Any] = getattr(importlib.import_module(module), function)(seed)
     return numbers

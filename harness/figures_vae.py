@@ -47,8 +47,8 @@ def autoencoder(seed: int, max_iter: int = MAX_ITER, held_out: int = HELD_OUT) -
         "images": (images[shown] / DOTS).tolist(),
         "reconstructions": best.decode(best.encode(images[shown])[0]).tolist(),
         "samples": best.decode(np.random.default_rng([seed, 1]).standard_normal((10, LATENT[-1]))).tolist(),
-        "note": f"{len(train)} images to train on, {held_out} held out. A cell's count of 16 dots is binomial. Bars are 95 % "
-        "intervals over images.",
+        "note": f"{len(train)} images to train on, {held_out} held out. A cell's count of 16 dots is binomial. Bars "
+        "are 95 % intervals over images.",
     }
 
 

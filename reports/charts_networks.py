@@ -26,7 +26,11 @@ def autoencoder(figure: "Figure", numbers: Numbers) -> None:
         for x, y in shown:
             axes.text(x, y, str(digit), **style)
     axes.set(title="held-out digits, two latent coordinates", xlabel="mean of z[0]", ylabel="mean of z[1]")
-    rows = [("image", numbers["images"]), ("reconstruction", numbers["reconstructions"]), ("made up", numbers["samples"])]
+    rows = [
+        ("image", numbers["images"]),
+        ("reconstruction", numbers["reconstructions"]),
+        ("made up", numbers["samples"]),
+    ]
     upper, lower = right.subfigures(2, 1, height_ratios=(1.0, 1.1))
     side = round(len(rows[0][1][0]) ** 0.5)
     gap = np.zeros((side, 1))
@@ -43,7 +47,9 @@ def autoencoder(figure: "Figure", numbers: Numbers) -> None:
         bounds.errorbar(fit["draws"], fit["bound"], error, color=colour, marker="o", markersize=4, label=label)
     bounds.axhline(numbers["independent"], color=QUIET, linestyle=":", label="independent cells")
     bounds.set_xscale("log")
-    bounds.set(title="held-out bound", xlabel="draws in the importance-weighted bound (1: ELBO)", ylabel="nats an image")
+    bounds.set(
+        title="held-out bound", xlabel="draws in the importance-weighted bound (1: ELBO)", ylabel="nats an image"
+    )
     bounds.legend(fontsize=8)
 
 
@@ -55,7 +61,9 @@ def amortisation(figure: "Figure", numbers: Numbers) -> None:
         for colour, curve in zip(VI, (c for c in curves if c["model"] == model), strict=False):
             gap, error = np.asarray(curve["amortisation"]), 1.96 * np.asarray(curve["amortisation_error"])
             name = f"{curve['covariance']} covariance"
-            axes.errorbar(curve["data_sets"], gap, error, color=colour, marker="o", markersize=4, label=f"amortisation, {name}")
+            axes.errorbar(
+                curve["data_sets"], gap, error, color=colour, marker="o", markersize=4, label=f"amortisation, {name}"
+            )
             if curve["approximation"] > 1e-3:
                 axes.axhline(curve["approximation"], color=colour, linestyle=":", label=f"approximation, {name}")
         axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""The chapter's figures 1 to 6, and others by name: drawn from plain numbers to SVG and PNG, with the numbers beside them as JSON.
+"""The chapter's figures 1 to 6: drawn from plain numbers to SVG and PNG, with the numbers beside them as JSON.
 
 The same numbers give the same bytes: no dates, no random identifiers, no state that other drawings could have left.
 """
@@ -30,10 +30,11 @@ _DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
     "amortisation": charts_networks.amortisation,
     "vae": charts_networks.autoencoder,
 }
-_SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES, **charts_networks.SIZES}
 
-KNOWN = tuple(_DRAW)
 NUMBERS = tuple(figure for figure in _DRAW if isinstance(figure, int))
+
+SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES, **charts_networks.SIZES}
+WIDE = (10.4, 5.0)
 
 _SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})
 _PNG: tuple[str, dict[str, Any]] = ("png", {"Software": None})
@@ -66,7 +67,7 @@ def draw(number: int | str, numbers: Numbers, folder: str | os.PathLike[str]) ->
         RecordsError: there is no such figure, a key is missing, or the disk refuses.
     """
     if number not in _DRAW:
-        raise RecordsError(f"there is no figure {number}; accepted: {', '.join(map(str, KNOWN))}")
+        raise RecordsError(f"there is no figure {number}; accepted: {', '.join(map(str, _DRAW))}")
     try:
         pictures = _render(number, numbers)
     except KeyError as error:
@@ -97,7 +98,7 @@ def _render(number: int | str, numbers: Numbers) -> dict[str, bytes]:
                 charts.wrapped(str(numbers["note"]), figure), fontsize=8, color=charts.QUIET, x=0.01, ha="left"
             )
 
-    return _saved(draw, _SIZES[number], (_SVG, _PNG))
+    return _saved(draw, SIZES.get(number, WIDE), (_SVG, _PNG))
 
 
 def _saved(

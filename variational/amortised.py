@@ -1,12 +1,13 @@
 """Amortised inference: a network that makes q of a data set, trained once on data sets from the model's prior.
 
-The encoder treats the rows of a data set as a set (Zaheer et al. 2017): a network makes units of each row, their mean is the
-input of a second one, and its outputs are the mean of q, the logs of the diagonal of its factor, and for a full covariance
-the entries below. Both are trained on the bound of simulated data sets, by path derivatives (Roeder, Wu and Duvenaud 2017)
-at antithetic pairs of draws.
+The encoder treats the rows of a data set as a set (Zaheer et al. 2017): a network makes units of each row, their mean
+is the input of a second one, and its outputs are the mean of q, the logs of the diagonal of its factor, and for a full
+covariance the entries below. Both are trained on the bound of simulated data sets, by path derivatives (Roeder, Wu and
+Duvenaud 2017) at antithetic pairs of draws.
 
-What this loses is the *amortisation gap* (Cremer, Li and Duvenaud 2018): the bound of the best q of the family for this very
-data set, less that of the encoder's. What the family itself loses is the *approximation gap*: log evidence less the former.
+What this loses is the *amortisation gap* (Cremer, Li and Duvenaud 2018): the bound of the best q of the family for this
+very data set, less that of the encoder's. What the family itself loses is the *approximation gap*: log evidence less
+the former.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from targets.kernel import KERNEL, MATRIX, VECTOR, Matrix, Vector, aligned, comp
 from targets.options import require
 from targets.protocols import Status
 from targets.target import GaussianStructure, Target
-from variational.advi import advi_fullrank, advi_meanfield
 from variational.gaussian import LOG_TWO_PI, Gaussian
 from variational.grid import integrate
 from variational.network import INTEGERS, TANH, Network, adam, backwards, forwards
@@ -71,9 +71,9 @@ def train(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Pass over data sets (n, rows, columns) in batches as wide as `noise` (dim, batch), with a step of Adam for each.
 
-    `units`, `slopes` (units of the rows' network, batch * rows), `head`, `back` (of the second, batch), `push` (dim, dim) and
-    the vectors (dim,) are scratch; `total` gathers the parameters. The rate falls by the factor `decay` each step.
-    Returns the sum over data sets of log p(rows, z) + log |factor|, averaged over their draws.
+    `units`, `slopes` (units of the rows' network, batch * rows), `head`, `back` (of the second, batch), `push` (dim,
+    dim) and the vectors (dim,) are scratch; `total` gathers the parameters. The rate falls by the factor `decay` each
+    step. Returns the sum over data sets of log p(rows, z) + log |factor|, averaged over their draws.
     """
     dim, batch = noise.shape
     rows, columns = sets.shape[1], sets.shape[2]
@@ -268,7 +268,9 @@ def amortisation_gap(amortised: AmortisedPosterior, data_sets: np.ndarray, seed:
     Raises:
         UsageError: a fit to one data set does not converge.
     """
-    recipe = advi_fullrank() if amortised.covariance == "full" else advi_meanfield()
+    from variational.registry import method
+
+    recipe = method("advi_fullrank" if amortised.covariance == "full" else "advi_meanfield")
     found = []
     for k, rows in enumerate(data_sets):
         target = amortised.model.target(rows)

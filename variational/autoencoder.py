@@ -1,8 +1,8 @@
 """A variational autoencoder (Kingma and Welling 2014; Rezende, Mohamed and Wierstra 2014) of counts.
 
-z ~ N(0, I); each of a row's cells is Binomial(trials, p), with logits of p that a network, the decoder, makes of z; and q(z |
-row) is a Gaussian with independent coordinates, whose means and log sds another network, the encoder, makes of the row.
-Both are trained on the bound together: one draw of z a row, the divergence from N(0, I) in closed form.
+z ~ N(0, I); each of a row's cells is Binomial(trials, p), with logits of p that a network, the decoder, makes of z; and
+q(z | row) is a Gaussian with independent coordinates, whose means and log sds another network, the encoder, makes of
+the row. Both are trained on the bound together: one draw of z a row, the divergence from N(0, I) in closed form.
 """
 
 import math
@@ -28,11 +28,11 @@ def epoch(  # type: ignore[no-untyped-def]
     rows, order, rng, encoder, decoder, parameters, gradient, first, second, pace, total,
     units, slopes, inner, back, noise, trials, rate,
 ):  # fmt: skip
-    """Pass over the rows (n, cells) in the `order` given, in batches as wide as `noise` (latent, batch); a step of Adam each.
+    """Pass over the rows (n, cells) in the `order` given, in batches as wide as `noise` (latent, batch), a step for each.
 
-    `units`, `slopes` (units of the encoder, batch) and `inner`, `back` (of the decoder) are scratch; `total` gathers the
-    parameters, the encoder's and then the decoder's. Returns the bound on the log mass of all rows visited, without the
-    binomial coefficients.
+    `units`, `slopes` (units of the encoder, batch) and `inner`, `back` (of the decoder) are scratch; `total` gathers
+    the parameters, the encoder's and then the decoder's. Returns the bound on the log mass of all rows visited, without
+    the binomial coefficients.
     """
     latent, batch = noise.shape
     cells = rows.shape[1]
@@ -181,8 +181,8 @@ class VariationalAutoencoder:
     def score_samples(self, rows: Matrix, draws: int = 1, repeats: int = 100, random_state: int = 0) -> Vector:
         """A bound (n,) on the log mass of each row in nats: the importance-weighted one of so many `draws`.
 
-        With one draw it is the ELBO; it rises to the log mass with their number (Burda, Grosse and Salakhutdinov 2016). It
-        is estimated without bias from so many `repeats`.
+        With one draw it is the ELBO; it rises to the log mass with their number (Burda, Grosse and Salakhutdinov 2016).
+        It is estimated without bias from so many `repeats`.
         """
         require(draws >= 1 and repeats >= 1, "score_samples: draws and repeats take 1 or more")
         rows = self._checked(rows)
@@ -194,7 +194,7 @@ class VariationalAutoencoder:
         return found / repeats
 
     def _log_ratios(self, rows: Matrix, rng: np.random.Generator) -> Vector:
-        """log p(row, z) - log q(z | row) (n,) at one draw of z each."""
+        """Log p(row, z) - log q(z | row) (n,) at one draw of z each."""
         mean, sd = self.encode(rows)
         noise = rng.standard_normal(mean.shape)
         z = mean + sd * noise
@@ -216,5 +216,7 @@ class VariationalAutoencoder:
     def _checked(self, rows: Matrix) -> Matrix:
         rows = aligned(np.atleast_2d(rows))
         fine = bool(np.all((rows >= 0) & (rows <= self.trials) & (rows == np.floor(rows))))
-        require(fine, f"VariationalAutoencoder: rows hold whole numbers from 0 to {self.trials} (trials), and nothing else")
+        require(
+            fine, f"VariationalAutoencoder: rows hold whole numbers from 0 to {self.trials} (trials), and nothing else"
+        )
         return rows

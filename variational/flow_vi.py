@@ -270,8 +270,8 @@ def realnvp(
 
     `base` is `fullrank`, `meanfield` or `laplace`, the fit that it starts from, or `starts`, a Gaussian as wide as
     starting points are spread; by default `fullrank`, or `starts` with annealing. `couplings` have networks with two
-    hidden layers of so many `units`. The target is annealed over `annealing` steps. `tolerance` is the gain in nats below
-    which it slows down, and at last stops; `rate` the first step of Adam, `draws` those of a step.
+    hidden layers of so many `units`. The target is annealed over `annealing` steps. `tolerance` is the gain in nats
+    below which it slows down, and at last stops; `rate` the first step of Adam, `draws` those of a step.
     """
     require(couplings >= 1, f"realnvp: couplings={couplings} is not accepted; it takes 1 or more")
     require(units >= 1, f"realnvp: units={units} is not accepted; it takes 1 or more")

@@ -1,9 +1,10 @@
 """A small compiled network: dense layers with tanh or ReLU between them, forwards and backwards, and Adam.
 
-Arrays are (units, batch): the batch runs along memory, so that every inner loop is over it and is vectorised. Parameters
-are one flat vector: for each layer its weights (out, in) by rows, then its biases. Own loops, blocked over two rows and
-four columns of weights, are as fast as BLAS on the layers of a flow or faster (32 units, batches of 32: 2.2 against 2.5
-microseconds), within a tenth of it forwards and a half backwards at 64 to 128 units, and sum in an order of our own.
+Arrays are (units, batch): the batch runs along memory, so that every inner loop is over it and is vectorised.
+Parameters are one flat vector: for each layer its weights (out, in) by rows, then its biases. Own loops, blocked over
+two rows and four columns of weights, are as fast as BLAS on the layers of a flow or faster (32 units, batches of 32:
+2.2 against 2.5 microseconds), within a tenth of it forwards and a half backwards at 64 to 128 units, and sum in an
+order of our own.
 """
 
 from collections.abc import Callable
@@ -306,7 +307,7 @@ class Network:
         return np.ascontiguousarray(units[-self.layers[-1] :].T)
 
     def gradient(self, parameters: Vector, inputs: Matrix, slopes: Matrix) -> tuple[Vector, Matrix]:
-        """The gradients of sum(slopes * outputs), slopes (n, out): of the parameters (size,), and of the inputs (n, in)."""
+        """The gradients (size,) of the parameters and (n, in) of the inputs, of sum(slopes * outputs), slopes (n, out)."""
         parameters = np.ascontiguousarray(parameters)
         units, back, gradient = zeros(self.units, len(inputs)), zeros(self.units, len(inputs)), zeros(self.size)
         units[: self.layers[0]] = np.asarray(inputs).T

@@ -1,8 +1,8 @@
 """Planar flows (Rezende and Mohamed 2015): z + u tanh(w . z + b), layer upon layer. For teaching: each bends one plane.
 
 A layer is invertible where u . w >= -1, which holds for u' = u + (softplus(w . u + c) - 1 - w . u) w / |w|^2 of any u
-(their appendix A.1, with c = log(e - 1), so that u = 0 makes the identity). There is no formula for the inverse, but along
-w it is the root of a rising function. Gradients as in `variational.realnvp`.
+(their appendix A.1, with c = log(e - 1), so that u = 0 makes the identity). There is no formula for the inverse, but
+along w it is the root of a rising function. Gradients as in `variational.realnvp`.
 """
 
 import math
@@ -22,7 +22,7 @@ CUBE = float64[:, :, ::1]
 
 @helper
 def bend(parameters, at, dim, u):  # type: ignore[no-untyped-def]
-    """Fill u (dim,) with the u' of a layer whose w, u and b stand in `parameters` from `at` on; returns w . u', w . w."""
+    """Fill u (dim,) with the u' of a layer whose w, u, b stand in `parameters` from `at` on; returns w . u', w . w."""
     along = 0.0
     squared = 1e-300
     for i in range(dim):
@@ -81,15 +81,16 @@ def push(parameters, layers, points, log_determinant, u, back):  # type: ignore[
 
 @loop(
     types.int64(
-        KERNEL, DATA, types.npy_rng, VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR,
-        int64, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, int64, float64, float64, float64, float64,
+        KERNEL, DATA, types.npy_rng, VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, int64, MATRIX,
+        MATRIX, MATRIX, MATRIX, MATRIX, VECTOR, VECTOR, VECTOR, int64, float64, float64, float64,
+        float64,
     )
 )  # fmt: skip
 def train(  # type: ignore[no-untyped-def]
     kernel, data, rng, mean, root, parameters, gradient, first, second, pace, total, layers, bents, us, y, score, rest,
     log_ratio, x, pull, steps, rate, share, beta, warming,
 ):  # fmt: skip
-    """As `variational.realnvp.train`. y, score and rest are (batch, dim), `bents` (layers, batch), `us` (layers, dim)."""
+    """As `variational.realnvp.train`. y, score, rest are (batch, dim), `bents` (layers, batch), `us` (layers, dim)."""
     batch, dim = y.shape
     skipped = 0
     for _ in range(steps):

@@ -1,9 +1,11 @@
-"""RealNVP (Dinh, Sohl-Dickstein and Bengio 2017): couplings that shift and scale one half of the coordinates by what a
-network makes of the other half. Density and inverse are as cheap as a draw.
+"""RealNVP (Dinh, Sohl-Dickstein and Bengio 2017), a flow whose inverse is as cheap as the map.
 
-Gradients are path derivatives ("sticking the landing", Roeder, Wu and Duvenaud 2017), whose noise vanishes where the flow
-is exact. They need the score of q at its own draws, which is carried along with them: for y = T(x), the score of y is
-J^-T (score of x - gradient of log |J|), and the inverse of a coupling costs no more than the coupling (Vaitl et al. 2024).
+Couplings shift and scale one half of the coordinates by what a network makes of the other half.
+
+Gradients are path derivatives ("sticking the landing", Roeder, Wu and Duvenaud 2017), whose noise vanishes where the
+flow is exact. They need the score of q at its own draws, which is carried along with them: for y = T(x), the score of y
+is J^-T (score of x - gradient of log |J|), and the inverse of a coupling costs no more than the coupling (Vaitl et al.
+2024).
 """
 
 from dataclasses import dataclass
@@ -131,11 +133,12 @@ def train(  # type: ignore[no-untyped-def]
     """Make `steps` steps of Adam on draws x = mean + root y, y the map of standard normal columns in antithetic pairs.
 
     The target is annealed from N(mean, root root^T): its log density has the weight `beta`, which grows by `warming` a
-    step up to 1. `total` gathers the parameters after each step. Draws with a log density or gradient that is not finite
-    are left out; their number is returned.
+    step up to 1. `total` gathers the parameters after each step. Draws with a log density or gradient that is not
+    finite are left out; their number is returned.
 
-    The gradient is the path derivative, but for its `share` of the score function's: (log p - log q - their mean over the
-    batch) times the gradient of log q, whose slopes with respect to y and log |J| are minus the score, and minus one.
+    The gradient is the path derivative, but for its `share` of the score function's: (log p - log q - their mean over
+    the batch) times the gradient of log q, whose slopes with respect to y and log |J| are minus the score, and minus
+    one.
     """
     couplings = offsets.shape[0]
     dim, batch = y.shape
