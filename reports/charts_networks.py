@@ -39,7 +39,7 @@ def autoencoder(figure: "Figure", numbers: Numbers) -> None:
         strip = np.hstack([part for image in images for part in (np.reshape(image, (side, side)), gap)])
         panel.imshow(strip, cmap="Greys", vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
         panel.set_axis_off()
-        panel.set_title(f"{name}, {numbers['n_latent']} latent coordinates", fontsize=8.5, fontweight="normal")
+        panel.set_title(name, fontsize=8.5, fontweight="normal")
     bounds = lower.subplots()
     for colour, fit in zip((VI[0], VI[1]), numbers["fits"], strict=True):
         label = f"{fit['n_latent']} latent coordinates"

@@ -28,7 +28,7 @@ def epoch(  # type: ignore[no-untyped-def]
     rows, order, rng, encoder, decoder, parameters, gradient, first, second, pace, total,
     units, slopes, inner, back, noise, trials, rate,
 ):  # fmt: skip
-    """Pass over the rows (n, cells) in the `order` given, in batches as wide as `noise` (latent, batch), a step for each.
+    """Pass over the rows (n, cells) in the `order` given, in batches as wide as `noise` (latent, batch), a step each.
 
     `units`, `slopes` (units of the encoder, batch) and `inner`, `back` (of the decoder) are scratch; `total` gathers
     the parameters, the encoder's and then the decoder's. Returns the bound on the log mass of all rows visited, without

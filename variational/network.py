@@ -307,7 +307,7 @@ class Network:
         return np.ascontiguousarray(units[-self.layers[-1] :].T)
 
     def gradient(self, parameters: Vector, inputs: Matrix, slopes: Matrix) -> tuple[Vector, Matrix]:
-        """The gradients (size,) of the parameters and (n, in) of the inputs, of sum(slopes * outputs), slopes (n, out)."""
+        """Gradients (size,) of the parameters and (n, in) of the inputs, of sum(slopes * outputs), slopes (n, out)."""
         parameters = np.ascontiguousarray(parameters)
         units, back, gradient = zeros(self.units, len(inputs)), zeros(self.units, len(inputs)), zeros(self.size)
         units[: self.layers[0]] = np.asarray(inputs).T

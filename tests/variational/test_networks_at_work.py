@@ -76,18 +76,18 @@ def test_bounds_lie_in_their_order_below_the_log_mass(thin: tuple[VariationalAut
     assert np.mean(again) == pytest.approx(means[0], abs=6 * np.std(again))  # an unbiased estimate, whatever the seed
 
 
-def test_what_it_learns_is_more_than_cells_by_themselves(thin: tuple[VariationalAutoencoder, np.ndarray]) -> None:
-    model, images = thin
-    train_images = load_digits()[0][:600]
-    share = (train_images.mean(axis=0) + 0.01) / (DOTS + 0.02)
-    alone = binom.logpmf(images, DOTS, share).sum(axis=1).mean()
-    assert model.score_samples(images).mean() > alone + 20
+def test_what_it_learns_is_more_than_cells_by_themselves() -> None:
+    images, _ = load_digits()
+    seen, unseen = images[:600], images[600:700]
+    model = VariationalAutoencoder(n_latent=4, n_hidden=64, max_iter=40, random_state=1).fit(seen)
+    alone = binom.logpmf(unseen, DOTS, (seen.mean(axis=0) + 0.01) / (DOTS + 0.02)).sum(axis=1).mean()
+    assert model.score_samples(unseen).mean() > alone + 20
     assert model.lower_bounds_[-1] > model.lower_bounds_[0] + 50
-    mean, sd = model.encode(images)
-    assert mean.shape == sd.shape == (100, 1) and np.all(sd > 0)
-    made = model.sample(50)
-    assert made.shape == (50, 64) and made.min() >= 0 and made.max() <= DOTS
-    assert np.corrcoef(made.mean(axis=0), images.mean(axis=0))[0, 1] > 0.9
+    mean, sd = model.encode(unseen)
+    assert mean.shape == sd.shape == (100, 4) and np.all(sd > 0)
+    made = model.sample(500)
+    assert made.shape == (500, 64) and made.min() >= 0 and made.max() <= DOTS
+    assert np.corrcoef(made.mean(axis=0), seen.mean(axis=0))[0, 1] > 0.8
 
 
 def test_the_same_seed_gives_the_same_autoencoder() -> None:
