@@ -40,7 +40,7 @@ JUDGES = 1000  # draws, always the same, by which averages are compared
 SLOWER, SLOWEST = 4.0, 64.0  # the rate falls by this where a window gains little, and by this in all
 SURER = 0.05  # of the tolerance is asked of a base that is good enough as it is
 RETREATS = 6
-SHARE = 0.5  # of the score function in the gradient of an annealed fit: it sees the masses of modes, a path only slopes
+SHARE = 0.8  # of the score function in the gradient of an annealed fit, since paths hardly feel the masses of modes
 
 
 @dataclass
