@@ -179,7 +179,9 @@ def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
 @cli.command()
 @folder_argument
 @click.option(
-    "--only", metavar="N,N", help="The figures to make, such as 1,4: numbers, or gradients, which is no part of all."
+    "--only",
+    metavar="N,N",
+    help="The figures to make, such as 1,4: numbers, or gradients, amortisation or vae, which are no part of all.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def figures(folder: pathlib.Path, only: str | None, seed: int) -> None:

@@ -16,7 +16,11 @@ FIGURES = {
     5: "harness.figures_gaussian:sweeps",
     6: "harness.figures_bimodal:separations",
 }
-NAMED = {"gradients": "harness.gradients:study"}  # that the chapter has only in words
+NAMED = {
+    "gradients": "harness.gradients:study",
+    "amortisation": "harness.amortisation:gaps",
+    "vae": "harness.figures_vae:autoencoder",
+}  # that the chapter has only in words, or lacks
 NUMBERS = tuple(FIGURES)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports import charts, gradients
+from reports import charts, charts_networks, gradients
 from reports.records import RecordsError, write_atomically
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ _DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
     5: charts.sweeps,
     6: charts.asymmetry,
     "gradients": gradients.variances,
+    "amortisation": charts_networks.amortisation,
+    "vae": charts_networks.autoencoder,
 }
 
 NUMBERS = tuple(figure for figure in _DRAW if isinstance(figure, int))
 
-SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES}
+SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES, **charts_networks.SIZES}
 WIDE = (10.4, 5.0)
 
 _SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})

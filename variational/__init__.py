@@ -1,7 +1,19 @@
 """Variational inference: families, objectives, optimisers, and their compositions."""
 
+from variational.amortised import AmortisedPosterior, amortisation_gap
+from variational.autoencoder import VariationalAutoencoder
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
 
-__all__ = ["METHODS", "Fit", "Gaussian", "fit", "method", "names"]
+__all__ = [
+    "METHODS",
+    "AmortisedPosterior",
+    "Fit",
+    "Gaussian",
+    "VariationalAutoencoder",
+    "amortisation_gap",
+    "fit",
+    "method",
+    "names",
+]

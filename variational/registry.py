@@ -138,6 +138,16 @@ METHODS = Catalogue(
             "importance-weighted bound by doubly reparameterised gradients and Adam",
             ("vi", "importance-weighted"),
         ),
+        "realnvp": Entry(
+            "variational.flow_vi:realnvp",
+            "reverse KL by path gradients, RealNVP on a Gaussian base",
+            ("vi", "flow", "reverse-kl"),
+        ),
+        "planar": Entry(
+            "variational.flow_vi:planar",
+            "reverse KL by path gradients, planar flow on a Gaussian base",
+            ("vi", "flow", "reverse-kl"),
+        ),
     },
 )
 
