@@ -171,7 +171,7 @@ def _generative(raw: bool, seen: Vector) -> Generative:
         _, noise, *places = (_from_noncentred if raw else _from_centred)(x[None])[0]
         return np.stack([seen * (places + noise * rng.standard_normal(len(seen))), seen])
 
-    return Generative(prior, simulate)
+    return Generative(prior, simulate, np.zeros((2, len(seen))))
 
 
 def _from_centred(x: Matrix) -> Matrix:

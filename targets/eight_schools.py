@@ -143,7 +143,7 @@ def _generative(raw: bool) -> Generative:
         theta = (_named_from_noncentred if raw else _named_from_centred)(x[None])[0, 2:]
         return np.stack([theta / ERROR + _raw(rng), 1 / ERROR])
 
-    return Generative(prior, simulate)
+    return Generative(prior, simulate, np.zeros((2, SCHOOLS)))
 
 
 def _raw(rng: np.random.Generator) -> Vector:

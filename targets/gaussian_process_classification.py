@@ -121,6 +121,7 @@ def gaussian_process_classification() -> Target:
         generative=Generative(
             lambda rng: np.concatenate([_hyperparameters(rng), rng.standard_normal(n)]),
             lambda rng, x: _data(rng.binomial(LAUNCHES.astype(np.intp), _named(x[None])[0, HEAD:])),
+            np.stack([TEMPERATURE, *np.zeros((3, n))]),
         ),
         description="failures of O-rings by temperature: a Gaussian process behind a logit",
     )

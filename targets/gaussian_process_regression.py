@@ -170,7 +170,7 @@ def _generative(years: Vector) -> Generative:
         covariance = amplitude**2 * np.exp(-apart / length**2) + noise**2 * np.eye(len(years))
         return np.stack([years, np.linalg.cholesky(covariance) @ rng.standard_normal(len(years))])
 
-    return Generative(prior, simulate)
+    return Generative(prior, simulate, np.zeros((2, 0)))
 
 
 @functools.cache

@@ -47,7 +47,9 @@ def without_truth(components: int, n: int, separation: float, seed: int) -> Targ
             functools.partial(_predicted, y=data[:, :PREDICTED]),
         ),
         relabellings=_exchanges(components),
-        generative=Generative(lambda rng: _from_prior(rng, components), lambda rng, x: _simulated(rng, x, n)),
+        generative=Generative(
+            lambda rng: _from_prior(rng, components), lambda rng, x: _simulated(rng, x, n), data[:, :0]
+        ),
     )
 
 

@@ -107,6 +107,7 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         generative=Generative(
             lambda rng: PRIOR_SD * rng.standard_normal(2),
             lambda rng, x: (x[rng.integers(2, size=n)] + rng.standard_normal(n))[None],
+            data[:, :0],
         ),
     )
 

@@ -139,7 +139,7 @@ def _generative(signed: Matrix, data: Matrix) -> Generative:
         head = [INTERCEPT_SD * rng.standard_normal(), math.log(tau)]
         return np.concatenate([head, rng.standard_normal(count), np.log(scales)])
 
-    return Generative(prior, lambda rng, x: relabelled(rng, data, signed @ _named(x[None])[0]))
+    return Generative(prior, lambda rng, x: relabelled(rng, data, signed @ _named(x[None])[0]), data[:0])
 
 
 def _named(x: Matrix) -> Matrix:

@@ -19,7 +19,7 @@ from targets.lanes import WIDTH as LANES
 from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
 from targets.quantity import Quantity
-from targets.target import Generative, GaussianPrior, Named, Rows, Target
+from targets.target import GaussianPrior, Generative, Named, Rows, Target
 
 INTERCEPT_SD = 10.0
 COEFFICIENT_SD = 2.5
@@ -239,6 +239,7 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
         generative=Generative(
             lambda rng: prior_sd * rng.standard_normal(len(prior_sd)),
             lambda rng, x: relabelled(rng, padded, signed @ x),
+            np.zeros_like(padded[:0]),
         ),
     )
 

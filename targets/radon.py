@@ -207,7 +207,7 @@ def _generative(raw: bool) -> Generative:
         sums = (np.bincount(which, of) for of in (y, y * first, y**2))
         return np.stack([count, floors, uranium, *sums])
 
-    return Generative(prior, simulate)
+    return Generative(prior, simulate, np.stack([*np.zeros((2, len(count))), uranium, *np.zeros((3, len(count)))]))
 
 
 def _from_noncentred(x: Matrix) -> Matrix:

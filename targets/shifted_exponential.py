@@ -72,6 +72,8 @@ def shifted_exponential(*, groups: int = 4, n: int = 5, seed: int = 0) -> Target
     require(n >= 1, f"shifted_exponential: n={n} is not accepted; it takes 1 or more")
     rng = np.random.default_rng(seed)
     data = _waits(rng, rng.random(groups), RATE, n)
+    none = np.zeros_like(data)
+    none[0, :groups] = LONGEST
     delays = tuple(f"delay[{j}]" for j in range(1, groups + 1))
 
     def initial(data: Matrix) -> Callable[[np.random.Generator], Vector]:
@@ -91,6 +93,7 @@ def shifted_exponential(*, groups: int = 4, n: int = 5, seed: int = 0) -> Target
         generative=Generative(
             lambda rng: np.concatenate([rng.standard_normal(1), LONGEST * rng.random(groups)]),
             lambda rng, x: _waits(rng, x[1:], math.exp(x[0]), n),
+            none,
             initial,
         ),
         description=f"least delays of {groups} groups and their common rate: a density with edges",

@@ -66,11 +66,13 @@ class Generative:
     Attributes:
         prior: draws coordinates (dim,) with an rng; a proper prior, in the unconstrained coordinates.
         simulate: draws data given coordinates (dim,): a matrix of the shape of the target's, as its kernel takes it.
+        no_data: a matrix under which the kernel is the prior, but for a constant; None where its form has none.
         initial: starting points given such a matrix, where the target's own depend on its data.
     """
 
     prior: Callable[[np.random.Generator], Vector]
     simulate: Callable[[np.random.Generator, Vector], Matrix]
+    no_data: Matrix | None = None
     initial: Callable[[Matrix], Callable[[np.random.Generator], Vector]] | None = None
 
 

@@ -27,13 +27,17 @@ TESTS = ("mean", "spread", "shape")
 
 
 def ranks(values: Vector, draws: Matrix, rng: np.random.Generator) -> Vector:
-    """(k,) the ranks of k values among draws (L, k) of each, as numbers in (0, 1).
+    """(k,) the ranks of k values among draws (L, k) of each, as numbers in (0, 1)."""
+    return ranks_of(np.sum(draws < values, axis=0), np.sum(draws > values, axis=0), len(draws), rng)
+
+
+def ranks_of(below: Matrix, above: Matrix, draws: int, rng: np.random.Generator) -> Matrix:
+    """The same from how many of the draws lie below and above.
 
     Among equal ones, or where one of the two is NaN, the place is drawn at random.
     """
-    below, above = np.sum(draws < values, axis=0), np.sum(draws > values, axis=0)
-    alike = len(draws) - below - above
-    return np.asarray((below + (1 + alike) * rng.random(len(values))) / (len(draws) + 1))
+    alike = 1 + draws - below - above
+    return np.asarray((below + alike * rng.random(alike.shape)) / (draws + 1))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _findings(target: Target, rng: np.random.Generator) -> Iterator[Finding]:
         if shapes.ok:
             yield from truth.findings(target, target.truth, draws, rng)
     if target.generative is not None:
-        yield generative.finding(target, target.generative, rng)
+        yield from generative.findings(target, target.generative, rng)
 
 
 def _centre(points: Matrix) -> Matrix:

@@ -4,77 +4,97 @@ Given data y that were simulated from x, x is a draw of the posterior if prior a
 that leaves the posterior as it is, and that holds x at a place picked at random, is then as likely with any of its other
 states at that place: the rank of x among them is uniform, *however slowly the chain moves* (Besag and Clifford 1989).
 So short chains of a plain Metropolis sampler decide, at an exact level, with the tests of `targets.uniformity`.
+
+Power is counted in tests: of a wrong scale of the prior, by a factor of 1.5, and of data that are not those of x.
 """
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from targets.check.finding import Finding
-from targets.kernel import Matrix, Vector, data_matrix, empty
+from targets.kernel import Matrix, Vector, aligned, data_matrix, empty
 from targets.target import Generative, Target
-from targets.uniformity import Uniformity, ranks
+from targets.uniformity import Uniformity, ranks_of
 
 ALARM = 1e-6
 REPETITIONS = 200
-STEPS = 31
-WHAT = "prior and simulated data have the density of the kernel"
+PRIOR = "prior draws have the density of the kernel without data"
+JOINT = "prior draws and simulated data have the density of the kernel"
+# steps of a chain, and the powers of ten between which they move, in widths of the prior: a posterior is narrower
+ALONE = 400, (-0.7, 0.5)
+GIVEN = 60, (-2.0, 0.3)
+
+Evaluate = Callable[[Matrix], Vector]  # positions (REPETITIONS, dim), each with its own data, to log densities
 
 
-def finding(target: Target, generative: Generative, rng: np.random.Generator) -> Finding:
-    """One finding: shapes and numbers, and then ranks of each coordinate and of the density."""
+def findings(target: Target, generative: Generative, rng: np.random.Generator) -> Iterator[Finding]:
+    """On shapes and numbers; then ranks of each coordinate and of the density, without data where there is a way."""
     prior = np.array([generative.prior(rng) for _ in range(REPETITIONS)])
     if prior.shape != (REPETITIONS, target.dim) or not np.isfinite(prior).all():
-        return Finding(False, WHAT, f"the prior gives {prior.shape[1:]} or no numbers; ({target.dim},) is expected")
+        yield Finding(False, PRIOR, f"({target.dim},) finite numbers expected; the shape is {prior.shape[1:]}")
+        return
+    if generative.no_data is not None:
+        yield _ranked(target, PRIOR, prior, target.given(generative.no_data).log_densities, ALONE, rng)
+    data = [np.asarray(generative.simulate(rng, x), dtype=np.float64) for x in prior]
+    odd = next((made for made in data if made.shape != target.data.shape or not np.isfinite(made).all()), None)
+    if odd is not None:
+        yield Finding(False, JOINT, f"{target.data.shape} finite numbers expected; the shape is {odd.shape}")
+        return
+    yield _ranked(target, JOINT, prior, _evaluate(target, [data_matrix(made) for made in data]), GIVEN, rng)
+
+
+def _ranked(
+    target: Target,
+    what: str,
+    prior: Matrix,
+    evaluate: Evaluate,
+    chain: tuple[int, tuple[float, float]],
+    rng: np.random.Generator,
+) -> Finding:
+    """Each draw of the prior is put into a chain of its own, at a place picked at random, and ranked there."""
+    steps, sizes = chain
+    drawn = np.column_stack([prior, evaluate(prior)])
+    if not np.isfinite(drawn).all():
+        return Finding(False, what, "where the prior draws, the density is zero")
     scales = np.subtract(*np.quantile(prior, [0.75, 0.25], axis=0)) / 1.35
-    found = np.empty((REPETITIONS, target.dim + 1))
-    for repetition, x in enumerate(prior):
-        made = np.asarray(generative.simulate(rng, x), dtype=np.float64)
-        if made.shape != target.data.shape or not np.isfinite(made).all():
-            return Finding(False, WHAT, f"the data are {made.shape} or no numbers; {target.data.shape} is expected")
-        here, others = _chain(target, data_matrix(made), x, scales, rng)
-        if not np.isfinite(here[-1]):
-            return Finding(False, WHAT, "the density of a prior draw, given data simulated from it, is zero")
-        found[repetition] = ranks(here, others, rng)
-    uniform = Uniformity.of(found, ALARM)
+    place = rng.integers(steps + 1, size=(len(prior), 1))
+    at, below, above = drawn, np.zeros(drawn.shape), np.zeros(drawn.shape)
+    for step in range(steps):  # up to its place on one side of the draw, and then on the other
+        at = _step(np.where(step == place, drawn, at), evaluate, scales, sizes, rng)
+        below += at < drawn
+        above += at > drawn
+    uniform = Uniformity.of(ranks_of(below, above, steps, rng), ALARM)
     wrong = [f"{test} of {(*target.coordinates, 'the log density')[column]}" for test, column in uniform.alarms]
-    said = f"{len(wrong)} of its tests reject: {', '.join(wrong[:3])}" if wrong else "no test of their ranks rejects"
-    return Finding(not wrong, WHAT, f"{said} ({REPETITIONS} repetitions)")
+    said = f"{len(wrong)} tests reject: {', '.join(wrong[:3])}" if wrong else "no test of their ranks rejects"
+    return Finding(not wrong, what, f"{said} ({len(prior)} repetitions)")
 
 
-def _chain(
-    target: Target, data: Matrix, x: Vector, scales: Vector, rng: np.random.Generator
-) -> tuple[Vector, Matrix]:
-    """x with its log density (dim + 1,), and the other states of the chain that it is put into (STEPS, dim + 1)."""
-    evaluate, position = _evaluate(target, data), np.append(x, 0.0)
-    position[-1] = evaluate(x)
-    place, states = int(rng.integers(STEPS + 1)), []
-    for steps in (place, STEPS - place):
-        at = position
-        for _ in range(steps):
-            at = _step(at, evaluate, scales, rng)
-            states.append(at)
-    return position, np.array(states)
-
-
-def _step(at: Vector, evaluate, scales: Vector, rng: np.random.Generator) -> Vector:  # type: ignore[no-untyped-def]
-    """One step of Metropolis: some coordinates, by some share of the prior's width, both picked without regard to x."""
-    dim = len(scales)
-    moved = rng.permutation(dim)[: int(dim ** rng.random()) if dim > 1 else 1]
+def _step(
+    at: Matrix, evaluate: Evaluate, scales: Vector, sizes: tuple[float, float], rng: np.random.Generator
+) -> Matrix:
+    """One step of Metropolis in every chain: some coordinates, one or all or between, as far as picked without regard
+    to where they are. The last column is the log density.
+    """
+    n, dim = len(at), len(scales)
+    moved = rng.random((n, dim)) < float(dim) ** -rng.random((n, 1))
+    size = 10.0 ** rng.uniform(*sizes, (n, 1))
     to = at.copy()
-    to[moved] += 10.0 ** rng.uniform(-2.0, 0.3) * scales[moved] * rng.standard_normal(len(moved))
-    to[-1] = evaluate(to[:-1])
-    return to if to[-1] - at[-1] > -rng.exponential() else at
+    to[:, :-1] += moved * size * scales * rng.standard_normal((n, dim))
+    to[:, -1] = evaluate(to[:, :-1])
+    return np.where((to[:, -1] - at[:, -1] > -rng.exponential(size=n))[:, None], to, at)
 
 
-def _evaluate(target: Target, data: Matrix):  # type: ignore[no-untyped-def]
-    """The log density at one point (dim,), given the data."""
+def _evaluate(target: Target, data: list[Matrix]) -> Evaluate:
     point, gradient = empty(target.dim), empty(target.dim)
 
-    def by_density(x: Vector) -> float:
-        point[:] = x
-        return float(target.density(point, data))
+    def evaluate(x: Matrix) -> Vector:
+        values = np.empty(len(x))
+        for i, (row, given) in enumerate(zip(aligned(x), data, strict=True)):
+            point[:] = row
+            values[i] = (
+                target.kernel(point, gradient, given) if target.density is None else target.density(point, given)
+            )
+        return values
 
-    def by_kernel(x: Vector) -> float:
-        point[:] = x
-        return float(target.kernel(point, gradient, data))
-
-    return by_kernel if target.log_density is None else by_density
+    return evaluate
