@@ -31,7 +31,7 @@ COLUMNS = 4
 PANEL = (2.4, 1.9)  # inches
 HEAD = ("quantity", "verdict", "mean", "spread", "shape", "score mean", "score sd")
 NOTE = (
-    "Mean and spread: p values of the normal scores of the ranks, exact. Shape: whether their distribution leaves a band "
+    "Mean and spread: exact p values of the normal scores of the ranks. Shape: whether their distribution leaves a band "
     "that it stays within but for the level. Score mean and sd: 0 and 1 for a right answer; if answer and truth are "
     "Gaussian, they say by how many of the answer's own sds it is too low, and how many times too narrow it is."
 )

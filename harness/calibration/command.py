@@ -108,9 +108,8 @@ def run(of: Plan, folder: Folder, executor: Executor) -> None:
                 failed += 1
             left += [tuple(missing[1:])] if missing[1:] else []
             done += len(batch) - len(missing[1:])
-            say(
-                f"[{done}/{len(todo)}] {batch[0].target}  {batch[0].method}{f': {failed} failed so far' * bool(failed)}"
-            )
+            lost = f": {failed} failed so far" if failed else ""
+            say(f"[{done}/{len(todo)}] {batch[0].target}  {batch[0].method}{lost}")
         queue = left
 
 

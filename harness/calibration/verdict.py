@@ -98,8 +98,6 @@ def _quantities(names: list[str], u: Matrix, uniform: Uniformity) -> list[Row]:
 
 
 def _bias(u: np.ndarray) -> Row:
-    """Mean and sd of the normal scores: 0 and 1 for a right answer, a positive mean and an sd above 1 for one that is
-    too low and too narrow.
-    """
+    """Mean and sd of the normal scores: 0 and 1 for a right answer, more for one that is too low and too narrow."""
     scores = stats.norm.ppf(np.clip(u, 1e-15, 1 - 1e-15))
     return {"score_mean": float(scores.mean()), "score_sd": math.sqrt(float((scores**2).mean()))}

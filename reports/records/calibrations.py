@@ -44,9 +44,9 @@ def read(folder: Path) -> list[Row]:
     return list(verdicts)
 
 
-def by_pair(folder: Path) -> dict[tuple[str, str], Row]:
-    """The verdict on each target and method, by their SPECs: of several budgets that with the largest."""
+def calibrated(folder: Path) -> dict[tuple[str, str], bool]:
+    """Whether each method is calibrated on each target, by their SPECs: of several budgets, with the largest."""
     return {
-        (verdict["target"], verdict["method"]): verdict
+        (verdict["target"], verdict["method"]): bool(verdict["calibrated"])
         for verdict in sorted(read(folder), key=lambda verdict: verdict["max_gradients"])
     }

@@ -42,7 +42,7 @@ RANKS: dict[str, Column] = REPETITION | _columns(
     (
         "u",
         "float",
-        "rank of the prior draw among the posterior draws, as a number in (0, 1); null where the fit failed",
+        "rank of the prior draw among the posterior draws, a number in (0, 1); null where the fit failed",
     ),
 )
 

@@ -1,19 +1,20 @@
 """Whether what a target draws from its prior, and simulates, has the density of its kernel.
 
 Given data y that were simulated from x, x is a draw of the posterior if prior and simulation are the kernel's. A chain
-that leaves the posterior as it is, and that holds x at a place picked at random, is then as likely with any of its other
-states at that place: the rank of x among them is uniform, *however slowly the chain moves* (Besag and Clifford 1989).
+that leaves the posterior as it is, and that holds x at a place picked at random, is then as likely with any other of
+its states at that place: the rank of x among them is uniform, *however slowly the chain moves* (Besag and Clifford 1989).
 So short chains of a plain Metropolis sampler decide, at an exact level, with the tests of `targets.uniformity`.
 
 Power is counted in tests: of a wrong scale of the prior, by a factor of 1.5, and of data that are not those of x.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from targets.check.finding import Finding
-from targets.kernel import Matrix, Vector, aligned, data_matrix, empty
+from targets.kernel import Matrix, Vector, aligned, data_matrix, densities, empty
 from targets.target import Generative, Target
 from targets.uniformity import Uniformity, ranks_of
 
@@ -35,7 +36,8 @@ def findings(target: Target, generative: Generative, rng: np.random.Generator) -
         yield Finding(False, PRIOR, f"({target.dim},) finite numbers expected; the shape is {prior.shape[1:]}")
         return
     if generative.no_data is not None:
-        yield _ranked(target, PRIOR, prior, target.given(generative.no_data).log_densities, ALONE, rng)
+        alone = data_matrix(generative.no_data)
+        yield _ranked(target, PRIOR, prior, lambda x: _at(target, x, alone), ALONE, rng)
     data = [np.asarray(generative.simulate(rng, x), dtype=np.float64) for x in prior]
     odd = next((made for made in data if made.shape != target.data.shape or not np.isfinite(made).all()), None)
     if odd is not None:
@@ -73,8 +75,9 @@ def _ranked(
 def _step(
     at: Matrix, evaluate: Evaluate, scales: Vector, sizes: tuple[float, float], rng: np.random.Generator
 ) -> Matrix:
-    """One step of Metropolis in every chain: some coordinates, one or all or between, as far as picked without regard
-    to where they are. The last column is the log density.
+    """One step of Metropolis in every chain; the last column is the log density.
+
+    How many coordinates move, one or all or between, and how far, is picked without regard to where they are.
     """
     n, dim = len(at), len(scales)
     moved = rng.random((n, dim)) < float(dim) ** -rng.random((n, 1))
@@ -83,6 +86,15 @@ def _step(
     to[:, :-1] += moved * size * scales * rng.standard_normal((n, dim))
     to[:, -1] = evaluate(to[:, :-1])
     return np.where((to[:, -1] - at[:, -1] > -rng.exponential(size=n))[:, None], to, at)
+
+
+def _at(target: Target, x: Matrix, data: Matrix) -> Vector:
+    """(n,) log densities at points (n, dim)."""
+    if target.density is None:
+        return replace(target, data=data).log_densities(x)
+    values = empty(len(x))
+    densities(target.density, data, aligned(x), values)
+    return values
 
 
 def _evaluate(target: Target, data: list[Matrix]) -> Evaluate:
