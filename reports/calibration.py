@@ -1,8 +1,8 @@
 """The page on simulation-based calibration: verdicts, and how the ranks of each quantity are distributed.
 
 Of a right method the ranks are uniform: the differences between their distribution and the uniform one stay within the
-band, everywhere at once, but for the level (Saeilynoja, Buerkner and Vehtari 2022). A mound of ranks in the middle means
-an answer that is too wide, a trough one that is too narrow, a slope one that is off.
+band, everywhere at once, but for the level (Saeilynoja, Buerkner and Vehtari 2022). A mound of ranks in the middle
+means an answer that is too wide, a trough one that is too narrow, a slope one that is off.
 """
 
 import base64
@@ -31,9 +31,9 @@ COLUMNS = 4
 PANEL = (2.4, 1.9)  # inches
 HEAD = ("quantity", "verdict", "mean", "spread", "shape", "score mean", "score sd")
 NOTE = (
-    "Mean and spread: exact p values of the normal scores of the ranks. Shape: whether their distribution leaves a band "
-    "that it stays within but for the level. Score mean and sd: 0 and 1 for a right answer; if answer and truth are "
-    "Gaussian, they say by how many of the answer's own sds it is too low, and how many times too narrow it is."
+    "Mean and spread: p values of the normal scores of the ranks, exact. Shape: whether their distribution leaves a "
+    "band that it stays within but for the level. Score mean and sd: 0 and 1 for a right answer; if answer and truth "
+    "are Gaussian, they say by how many of the answer's own sds it is too low, and how many times too narrow it is."
 )
 
 

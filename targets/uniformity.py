@@ -88,7 +88,7 @@ class Uniformity:
 
 def below(u: Matrix) -> npt.NDArray[np.int64]:
     """(k, GRID - 1) how many of each column of u (n, k) lie at or below 1 / GRID, 2 / GRID, ...."""
-    return np.sum(u.T[:, :, None] <= np.arange(1, GRID) / GRID, axis=1)
+    return np.asarray(np.sum(u.T[:, :, None] <= np.arange(1, GRID) / GRID, axis=1))
 
 
 @functools.cache
@@ -109,7 +109,7 @@ def band(n: int, level: float) -> tuple[Vector, Vector]:
 def _bounds(n: int, tails: float) -> tuple[Vector, Vector]:
     points = np.arange(1, GRID) / GRID
     binomial = stats.binom(n, points)
-    return binomial.ppf(0.5 * tails), binomial.isf(0.5 * tails)
+    return np.asarray(binomial.ppf(0.5 * tails)), np.asarray(binomial.isf(0.5 * tails))
 
 
 def stays(n: int, low: Vector, high: Vector) -> float:

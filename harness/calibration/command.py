@@ -54,7 +54,7 @@ def plan(target: str, methods: tuple[str, ...], count: int, seed: int, budget: B
     made = registry.target(parse(target))
     if made.generative is None:
         raise UsageError(f"{made.label} has no prior to draw from; targets that have: {', '.join(generative())}")
-    fit, unfit = [], []
+    fit, unfit = list[str](), list[str]()
     for spec in registry.select_methods(list(methods) or [DEFAULT_METHOD]):
         method = registry.method(spec)
         label = registry.label(method)

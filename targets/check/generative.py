@@ -2,7 +2,8 @@
 
 Given data y that were simulated from x, x is a draw of the posterior if prior and simulation are the kernel's. A chain
 that leaves the posterior as it is, and that holds x at a place picked at random, is then as likely with any other of
-its states at that place: the rank of x among them is uniform, *however slowly the chain moves* (Besag and Clifford 1989).
+its states at that place: the rank of x among them is uniform, *however slowly the chain moves* (Besag and Clifford
+1989).
 So short chains of a plain Metropolis sampler decide, at an exact level, with the tests of `targets.uniformity`.
 
 Power is counted in tests: of a wrong scale of the prior, by a factor of 1.5, and of data that are not those of x.
@@ -22,9 +23,8 @@ ALARM = 1e-6
 REPETITIONS = 200
 PRIOR = "prior draws have the density of the kernel without data"
 JOINT = "prior draws and simulated data have the density of the kernel"
-# steps of a chain, and the powers of ten between which they move, in widths of the prior: a posterior is narrower
-ALONE = 400, (-0.7, 0.5)
-GIVEN = 60, (-2.0, 0.3)
+ALONE, GIVEN = 600, 60  # steps of a chain
+WIDE, NARROW = (-0.7, 0.5), (-2.0, 0.3)  # powers of ten between which they move, in widths of the prior
 
 Evaluate = Callable[[Matrix], Vector]  # positions (REPETITIONS, dim), each with its own data, to log densities
 
@@ -37,13 +37,13 @@ def findings(target: Target, generative: Generative, rng: np.random.Generator) -
         return
     if generative.no_data is not None:
         alone = data_matrix(generative.no_data)
-        yield _ranked(target, PRIOR, prior, lambda x: _at(target, x, alone), ALONE, rng)
+        yield _ranked(target, PRIOR, prior, lambda x: _at(target, x, alone), ALONE, WIDE, rng)
     data = [np.asarray(generative.simulate(rng, x), dtype=np.float64) for x in prior]
     odd = next((made for made in data if made.shape != target.data.shape or not np.isfinite(made).all()), None)
     if odd is not None:
         yield Finding(False, JOINT, f"{target.data.shape} finite numbers expected; the shape is {odd.shape}")
         return
-    yield _ranked(target, JOINT, prior, _evaluate(target, [data_matrix(made) for made in data]), GIVEN, rng)
+    yield _ranked(target, JOINT, prior, _evaluate(target, [data_matrix(made) for made in data]), GIVEN, NARROW, rng)
 
 
 def _ranked(
@@ -51,11 +51,11 @@ def _ranked(
     what: str,
     prior: Matrix,
     evaluate: Evaluate,
-    chain: tuple[int, tuple[float, float]],
+    steps: int,
+    sizes: tuple[float, float],
     rng: np.random.Generator,
 ) -> Finding:
     """Each draw of the prior is put into a chain of its own, at a place picked at random, and ranked there."""
-    steps, sizes = chain
     drawn = np.column_stack([prior, evaluate(prior)])
     if not np.isfinite(drawn).all():
         return Finding(False, what, "where the prior draws, the density is zero")
