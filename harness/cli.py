@@ -251,6 +251,62 @@ def check(name: str, seed: int, output: pathlib.Path | None, plugin_files: tuple
 
 
 @cli.command()
+@click.argument("target", metavar="TARGET")
+@click.option("-m", "--method", "methods", metavar="SPEC", multiple=True, help="SPEC, glob or tag:WORD; default nuts.")
+@click.option("--repetitions", type=int, default=200, show_default=True, metavar="N", help="Data sets to simulate.")
+@click.option("--max-gradients", type=int, default=100_000, show_default=True, metavar="N", help="Evaluations a fit.")
+@click.option("--max-seconds", type=float, default=60.0, show_default=True, metavar="S", help="Of a fit, as a guard.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of all that is random.")
+@click.option("--level", type=float, default=0.01, show_default=True, help="At which a right method is called wrong.")
+@click.option("--jobs", type=click.IntRange(1, 128), default=1, metavar="N", help="Processes at once.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=pathlib.Path),
+    default="calibration",
+    show_default=True,
+    metavar="DIR",
+    help="A new folder, or one with results: their report then has the alarm.",
+)
+@plugin_option
+def calibrate(
+    target: str,
+    methods: tuple[str, ...],
+    repetitions: int,
+    max_gradients: int,
+    max_seconds: float,
+    seed: int,
+    level: float,
+    jobs: int,
+    output: pathlib.Path,
+    plugin_files: tuple[str, ...],
+) -> None:
+    """Simulation-based calibration of methods on TARGET; exit code 1 if one is not calibrated.
+
+    Draws from the prior, simulates data, and ranks the draw in the posterior that a method finds, many times over.
+    """
+    from harness.executor import Executor
+
+    with _interruptible(), Executor(jobs) as executor:
+        from harness.budget import Budget
+        from harness.calibration import command, verdict
+        from reports import calibration, records
+
+        _load_plugins(plugin_files)
+        verdict.require_level(level)
+        plan = command.plan(target, methods, repetitions, seed, Budget(max_gradients, max_seconds))
+        folder = records.open_folder(output, create=True)
+        command.run(plan, folder, executor)
+        found = command.of_plan(plan, verdict.consolidate(folder, level))
+    for line in calibration.lines(found):
+        click.echo(line)
+    for path in calibration.write(output):
+        click.echo(os.fsencode(path.resolve()))
+    if not all(each["calibrated"] for each in found):
+        raise SystemExit(WRONG)
+
+
+@cli.command()
 @click.argument("what", metavar="target|method", type=click.Choice(["target", "method"]))
 @click.argument("name", metavar="NAME")
 @click.option("--kind", type=click.Choice(["mcmc", "vi"]), help="Of a method: a sampler (default), or a fit.")

@@ -1,12 +1,15 @@
 """What a worker process does. Its imports are what the fork server loads once for all of them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness import cell, metrics, plugins, registry
-from reports.records import encoded
+from harness.calibration import repetition
+from harness.calibration.quantities import Ranked
+from reports.records import encoded, repetitions
 from targets.check import check_target
 from targets.check.kernel import as_bits
 from targets.options import UsageError
@@ -18,6 +21,15 @@ class Compute:
 
     cell: cell.Cell
     jobs: int
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Compute repetitions of one target and method, each written to the folder as soon as it ends."""
+
+    batch: tuple[repetition.Repetition, ...]
+    folder: str
     plugins: tuple[str, ...]
 
 
@@ -46,7 +58,7 @@ class Evaluate:
     plugins: tuple[str, ...]
 
 
-def perform(task: Compute | Warmup | Check | Evaluate) -> tuple[Any, str]:
+def perform(task: Compute | Calibrate | Warmup | Check | Evaluate) -> tuple[Any, str]:
     """The result of a task and an empty string, or None and the reason why there is none."""
     try:
         for path in task.plugins:
@@ -55,6 +67,8 @@ def perform(task: Compute | Warmup | Check | Evaluate) -> tuple[Any, str]:
             computed = cell.compute(task.cell, task.jobs)
             encoded(*computed)  # a value that no record can hold is the failure of this cell, and not of the race
             return computed, ""
+        if isinstance(task, Calibrate):
+            return calibrate(task), ""
         if isinstance(task, Check):
             findings = check_target(registry.target(task.target), seed=1)
             return next((f"{found.what}: {found.detail}" for found in findings if not found.ok), ""), ""
@@ -65,6 +79,18 @@ def perform(task: Compute | Warmup | Check | Evaluate) -> tuple[Any, str]:
         return None, str(error)
     except Exception as error:  # the boundary of a cell: reported as its row
         return None, plugins.in_one_line(error)
+
+
+def calibrate(task: Calibrate) -> int:
+    """Compute the batch; returns how many fits failed."""
+    failed = 0
+    target, method = registry.target(task.batch[0].target), registry.method(task.batch[0].method)
+    ranked = Ranked.of(target)
+    for of in task.batch:
+        result = repetition.compute(of, target, method, ranked)
+        repetitions.write(Path(task.folder), of.key, result.columns, list(ranked.names), result.ranks)
+        failed += result.ranks is None
+    return failed
 
 
 def compile_pairs(pairs: tuple[tuple[str, str], ...]) -> int:

@@ -134,6 +134,15 @@ ALARMS = (
         "Gorham and Mackey 2017",
         1.0,
     ),
+    Alarm(
+        "sbc",
+        "SBC",
+        "not calibrated: over simulated data the ranks of prior draws are not uniform",
+        "Talts et al. 2018",
+        0.5,
+        digits=0,
+        counted=True,
+    ),
 )
 
 # Diagnostics with a column of their own that ring no alarm, and why.

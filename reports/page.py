@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reports.records import Folder, Metric, RecordsError, open_folder, write_atomically
+from reports.records import Folder, Metric, RecordsError, calibrations, open_folder, write_atomically
 from reports.section import KEPT, Section, kept
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
         if _is_current(out, digest):
             return out
         cells, curves, problems = folder.cells(), folder.curves(), folder.damaged
-        measured = kept(folder.path)
+        measured, calibrated = kept(folder.path), calibrations.calibrated(folder.path)
     else:
-        cells, curves, problems, digest, measured = folder.cells, folder.curves, [], "", {}
+        cells, curves, problems, digest, measured, calibrated = folder.cells, folder.curves, [], "", {}, {}
     quantities = folder.quantities() if isinstance(folder, Folder) else getattr(folder, "quantities", None)
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    page = render(cells, curves, quantities, problems, digest, measured)
+    page = render(cells, curves, quantities, problems, digest, measured, calibrated)
     try:
         write_atomically(out, page.encode())
     except OSError as error:
@@ -70,15 +70,19 @@ def render(
     problems: list[str],
     digest: str = "",
     measured: Mapping[str, Section] | None = None,
+    calibrated: Mapping[tuple[str, str], bool] | None = None,
 ) -> str:
-    """The page, from the tables; `problems` are lines shown at its top, `measured` sections made elsewhere."""
+    """The page, from the tables; `problems` are lines shown at its top, `measured` sections made elsewhere.
+
+    `calibrated`: see `reports.runs.read`.
+    """
     import jinja2
     from plotly.offline import get_plotlyjs
 
     from reports import drawn, efficiency, rows, runs
     from reports.study import TABLES
 
-    results = runs.read(cells, curves, quantities)
+    results = runs.read(cells, curves, quantities, calibrated)
     looks = _looks(results)
     metrics = results.curves
     numbers = {
@@ -147,7 +151,14 @@ def _for_script(numbers: dict[str, Any]) -> str:
 def _digest(folder: Folder) -> str:
     """Changes with the results, and with the code and templates that draw them."""
     state = hashlib.sha256(folder.digest().encode())
-    for path in sorted([*HERE.rglob("*.py"), *TEMPLATES.iterdir(), *(folder.path / KEPT).glob("*.json")]):
+    for path in sorted(
+        [
+            *HERE.rglob("*.py"),
+            *TEMPLATES.iterdir(),
+            *(folder.path / KEPT).glob("*.json"),
+            folder.path / calibrations.FILE,
+        ]
+    ):
         state.update(path.read_bytes() if path.is_file() else b"")
     return state.hexdigest()
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -199,8 +199,16 @@ class Results:
         return [metric for metric in self.metrics if not metric.final]
 
 
-def read(cells: "pd.DataFrame", curves: "pd.DataFrame", quantities: "pd.DataFrame | None" = None) -> Results:
-    """Runs from the tables of the records. Of equal cells with different budgets that with the largest counts."""
+def read(
+    cells: "pd.DataFrame",
+    curves: "pd.DataFrame",
+    quantities: "pd.DataFrame | None" = None,
+    calibrated: Mapping[tuple[str, str], bool] | None = None,
+) -> Results:
+    """Runs from the tables of the records. Of equal cells with different budgets that with the largest counts.
+
+    `calibrated` says of targets and methods, by their SPECs, whether simulation-based calibration found them so.
+    """
     numeric = [name for name in curves.columns if curves[name].dtype.kind in "fi"]
     columns = {name: curves[name].to_numpy(dtype=np.float64) for name in numeric}
     running = (curves["phase"] != "warmup").to_numpy(dtype=bool)
@@ -209,6 +217,9 @@ def read(cells: "pd.DataFrame", curves: "pd.DataFrame", quantities: "pd.DataFram
     rows = _largest_budgets(
         [{str(key): _plain(value) for key, value in row.items()} for row in cells.to_dict("records")]
     )
+    for row in rows:
+        verdict = (calibrated or {}).get((str(row["target"]), str(row["method"])))
+        row["sbc"] = None if verdict is None else float(not verdict)
     tags = _method_tags(rows)
     entries: dict[str, dict[str, Entry]] = {}
     for row in rows:

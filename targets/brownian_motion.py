@@ -18,7 +18,7 @@ import numpy as np
 from targets.kernel import Matrix, Vector, data_matrix, density, kernel
 from targets.options import require
 from targets.quadrature import Grid, conditional_moments
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 from targets.truth import Certificate, Moments, Truth
 
 PARAMETERISATIONS = ("centred", "noncentred")
@@ -144,6 +144,7 @@ def brownian_motion(*, parameterisation: str = "centred", steps: int = 30, missi
             *(tuple(f"z[{t}]" for t in range(1, steps + 1)) if raw else places),
         ),
         named=Named(("innovation", "noise", *places), _from_noncentred if raw else _from_centred),
+        generative=_generative(raw, _observations(steps, missing, seed)[1]),
         description=f"Brownian motion of {steps} steps with unknown scales, {parameterisation}",
     )
 
@@ -157,6 +158,20 @@ def _observations(steps: int, missing: int, seed: int) -> Matrix:
     seen[start : start + missing] = 0.0
     path = np.cumsum(INNOVATION * rng.standard_normal(steps))
     return data_matrix([seen * (path + NOISE * rng.standard_normal(steps)), seen])
+
+
+def _generative(raw: bool, seen: Vector) -> Generative:
+    """`seen` (steps,) is 1 where there is an observation."""
+
+    def prior(rng: np.random.Generator) -> Vector:
+        scales, z = PRIOR_SD * rng.standard_normal(2), rng.standard_normal(len(seen))
+        return np.concatenate([scales, z if raw else math.exp(scales[0]) * np.cumsum(z)])
+
+    def simulate(rng: np.random.Generator, x: Vector) -> Matrix:
+        _, noise, *places = (_from_noncentred if raw else _from_centred)(x[None])[0]
+        return np.stack([seen * (places + noise * rng.standard_normal(len(seen))), seen])
+
+    return Generative(prior, simulate, np.zeros((2, len(seen))))
 
 
 def _from_centred(x: Matrix) -> Matrix:

@@ -17,7 +17,7 @@ from targets.lanes import fma, load, splat, store, subtract, total
 from targets.options import require
 from targets.quadrature import Grid, mixture_moments
 from targets.quantity import Known, Quantity
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 from targets.truth import Certificate, Moments, Truth
 
 EFFECT = np.array([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
@@ -121,6 +121,7 @@ def eight_schools(*, parameterisation: str = "noncentred") -> Target:
         named=Named(("mu", "tau", *(f"theta[{j}]" for j in schools)), named),
         quantities=_quantities(named, truth.log_normaliser),
         tags=frozenset() if raw else frozenset({"funnel"}),
+        generative=_generative(raw),
     )
 
 
@@ -131,6 +132,22 @@ def _named_from_noncentred(x: Matrix) -> Matrix:
 
 def _named_from_centred(x: Matrix) -> Matrix:
     return np.hstack([x[:, :1], np.exp(x[:, 1:2]), x[:, 2:]])
+
+
+def _generative(raw: bool) -> Generative:
+    def prior(rng: np.random.Generator) -> Vector:
+        mu, tau, z = math.sqrt(PRIOR) * rng.standard_normal(), math.sqrt(PRIOR) * abs(rng.standard_cauchy()), _raw(rng)
+        return np.concatenate([[mu, math.log(tau)], z if raw else mu + tau * z])
+
+    def simulate(rng: np.random.Generator, x: Vector) -> Matrix:
+        theta = (_named_from_noncentred if raw else _named_from_centred)(x[None])[0, 2:]
+        return np.stack([theta / ERROR + _raw(rng), 1 / ERROR])
+
+    return Generative(prior, simulate, np.zeros((2, SCHOOLS)))
+
+
+def _raw(rng: np.random.Generator) -> Vector:
+    return rng.standard_normal(SCHOOLS)
 
 
 def _quantities(named: Callable[[Matrix], Matrix], log_evidence: float) -> tuple[Quantity, ...]:

@@ -15,8 +15,8 @@ import numpy as np
 
 from targets import reference
 from targets.exponential import exp_minus
-from targets.kernel import Matrix, data_matrix, density, helper, kernel
-from targets.target import Named, Target
+from targets.kernel import Matrix, Vector, data_matrix, density, helper, kernel
+from targets.target import Generative, Named, Target
 
 TEMPERATURE = np.array([53, 57, 58, 63, 66, 67, 68, 69, 70, 72, 73, 75, 76, 78, 79, 81], dtype=np.float64)
 LAUNCHES = np.array([1, 1, 1, 1, 1, 3, 1, 1, 4, 1, 1, 2, 2, 1, 1, 1], dtype=np.float64)
@@ -109,23 +109,36 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
 def gaussian_process_classification() -> Target:
     """The posterior of length, amplitude and latent values, with a certified truth where there is a certificate."""
     n = len(TEMPERATURE)
-    data = np.zeros((4, n))
-    data[:3] = TEMPERATURE, LAUNCHES, FAILED
-    # of the priors, and of the binomial coefficients
-    data[3, 0] = math.log(PRIOR_PRECISION) - 0.5 * (HEAD + n) * _LOG_2PI
-    data[3, 0] += sum(math.log(math.comb(int(m), int(k))) for m, k in zip(LAUNCHES, FAILED, strict=True))
     degrees = [f"{t:.0f}" for t in TEMPERATURE]
     target = Target(
         name="gaussian_process_classification",
         dim=HEAD + n,
         log_density_and_gradient=posterior,
         log_density=posterior_density,
-        data=data_matrix(data),
+        data=data_matrix(_data(FAILED)),
         coordinates=("log_length", "log_amplitude", *(f"z[{t}]" for t in degrees)),
         named=Named(("length", "amplitude", *(f"probability[{t}]" for t in degrees)), _named),
+        generative=Generative(
+            lambda rng: np.concatenate([_hyperparameters(rng), rng.standard_normal(n)]),
+            lambda rng, x: _data(rng.binomial(LAUNCHES.astype(np.intp), _named(x[None])[0, HEAD:])),
+            np.stack([TEMPERATURE, *np.zeros((3, n))]),
+        ),
         description="failures of O-rings by temperature: a Gaussian process behind a logit",
     )
     return reference.attach(target)
+
+
+def _data(failed: Vector) -> Matrix:
+    data = np.zeros((4, len(TEMPERATURE)))
+    data[:3] = TEMPERATURE, LAUNCHES, failed
+    # of the priors, and of the binomial coefficients
+    data[3, 0] = math.log(PRIOR_PRECISION) - 0.5 * (HEAD + len(TEMPERATURE)) * _LOG_2PI
+    data[3, 0] += sum(math.log(math.comb(int(m), int(k))) for m, k in zip(LAUNCHES, failed, strict=True))
+    return data
+
+
+def _hyperparameters(rng: np.random.Generator) -> Vector:
+    return np.array([LENGTH, AMPLITUDE]) + rng.standard_normal(HEAD) / math.sqrt(PRIOR_PRECISION)
 
 
 def _named(x: Matrix) -> Matrix:

@@ -17,7 +17,7 @@ from targets.exponential import exp_minus
 from targets.kernel import Matrix, Vector, data_matrix, density, helper, kernel
 from targets.options import require
 from targets.quadrature import Grid, conditional_moments
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 from targets.truth import Certificate, Moments, Truth
 
 SPECIES = ("hare", "lynx")
@@ -147,6 +147,7 @@ def gaussian_process_regression(*, species: str = "hare") -> Target:
         truth=_truth(species),
         coordinates=("log_length", "log_amplitude", "log_noise"),
         named=Named(("length", "amplitude", "noise"), np.exp),
+        generative=_generative(_observations(species)[0]),
         description=f"hyperparameters of a Gaussian process through the logs of {species} pelts, 1900 to 1920",
     )
 
@@ -156,6 +157,20 @@ def _observations(species: str) -> Matrix:
     years, *pelts = np.loadtxt(_FILE, delimiter=",", skiprows=1).T
     logs = np.log(pelts[SPECIES.index(species)])
     return data_matrix([years, (logs - logs.mean()) / logs.std()])
+
+
+def _generative(years: Vector) -> Generative:
+    apart = 0.5 * (years[:, None] - years) ** 2
+
+    def prior(rng: np.random.Generator) -> Vector:
+        return np.array([LENGTH, 0.0, NOISE]) + rng.standard_normal(3) / math.sqrt(PRIOR_PRECISION)
+
+    def simulate(rng: np.random.Generator, x: Vector) -> Matrix:
+        length, amplitude, noise = np.exp(x)
+        covariance = amplitude**2 * np.exp(-apart / length**2) + noise**2 * np.eye(len(years))
+        return np.stack([years, np.linalg.cholesky(covariance) @ rng.standard_normal(len(years))])
+
+    return Generative(prior, simulate, np.zeros((2, 0)))
 
 
 @functools.cache

@@ -18,9 +18,9 @@ import numpy as np
 from targets import gmm_full_kernels as kernels
 from targets import reference
 from targets.gmm_full_kernels import SIZE
-from targets.kernel import Matrix, data_matrix
+from targets.kernel import Matrix, Vector, data_matrix
 from targets.options import require
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 from targets.truth import Modes
 
 MOST = 10  # components
@@ -47,7 +47,24 @@ def without_truth(components: int, n: int, separation: float, seed: int) -> Targ
             functools.partial(_predicted, y=data[:, :PREDICTED]),
         ),
         relabellings=_exchanges(components),
+        generative=Generative(
+            lambda rng: _from_prior(rng, components), lambda rng, x: _simulated(rng, x, n), data[:, :0]
+        ),
     )
+
+
+def _from_prior(rng: np.random.Generator, components: int) -> Vector:
+    x = rng.standard_normal((components, SIZE))
+    x[:, 0] = np.log(rng.gamma(kernels.CONCENTRATION, size=components))
+    x[:, 1:3] *= kernels.MEAN_SD
+    return x.ravel()
+
+
+def _simulated(rng: np.random.Generator, x: Vector, n: int) -> Matrix:
+    """(2, n) observations of the mixture at x (dim,)."""
+    named = _weights_means_scales(x[None]).reshape(-1, SIZE)
+    drawn = named[rng.choice(len(named), size=n, p=named[:, 0])].T
+    return np.asarray(drawn[1:3] + drawn[3:] * rng.standard_normal((2, n)))
 
 
 def _exchanges(components: int) -> tuple[tuple[int, ...], ...]:

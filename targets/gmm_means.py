@@ -15,7 +15,7 @@ from targets.exponential import exp_minus
 from targets.kernel import Matrix, Vector, aligned, compiled, data_matrix, densities, density, empty, kernel
 from targets.options import require
 from targets.quadrature import Grid
-from targets.target import GaussianPrior, Named, Target
+from targets.target import GaussianPrior, Generative, Named, Target
 from targets.truth import Certificate, Modes, Truth
 
 PRIOR_SD = 5.0
@@ -104,6 +104,11 @@ def gmm_means(n: int, separation: float, seed: int) -> Target:
         ),
         relabellings=((1, 0),),
         tags=frozenset({"exact"}),
+        generative=Generative(
+            lambda rng: PRIOR_SD * rng.standard_normal(2),
+            lambda rng, x: (x[rng.integers(2, size=n)] + rng.standard_normal(n))[None],
+            data[:, :0],
+        ),
     )
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from targets import logistic_regression, reference
 from targets.exponential import exp_minus
-from targets.kernel import Matrix, density, helper, kernel
-from targets.logistic_regression import BLOCK, INTERCEPT_SD, likelihood, likelihood_density
-from targets.target import Named, Target
+from targets.kernel import Matrix, Vector, density, helper, kernel
+from targets.logistic_regression import BLOCK, INTERCEPT_SD, likelihood, likelihood_density, relabelled
+from targets.target import Generative, Named, Target
 
 GLOBAL = 0.02  # scale of tau
 SLAB = 2.5  # the widest that a coefficient's prior becomes
@@ -126,9 +126,20 @@ def horseshoe(*, dataset: str = "breast_cancer", n: int | None = None, dim: int 
         ),
         named=Named(regression.coordinates, _named),
         tags=regression.tags,
+        generative=_generative(regression.data[:, : 1 + len(names)], regression.data),
         description=f"sparse logistic regression on {len(names)} covariates, regularised horseshoe",
     )
     return reference.attach(target)
+
+
+def _generative(signed: Matrix, data: Matrix) -> Generative:
+    def prior(rng: np.random.Generator) -> Vector:
+        count = signed.shape[1] - 1
+        tau, scales = GLOBAL * abs(rng.standard_cauchy()), np.abs(rng.standard_cauchy(count))
+        head = [INTERCEPT_SD * rng.standard_normal(), math.log(tau)]
+        return np.concatenate([head, rng.standard_normal(count), np.log(scales)])
+
+    return Generative(prior, lambda rng, x: relabelled(rng, data, signed @ _named(x[None])[0]), data[:0])
 
 
 def _named(x: Matrix) -> Matrix:

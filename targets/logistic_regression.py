@@ -14,13 +14,13 @@ import numpy as np
 
 from targets import importance, reference
 from targets.exponential import exp_minus
-from targets.kernel import Matrix, data_matrix, density, helper, kernel
+from targets.kernel import Matrix, Vector, data_matrix, density, helper, kernel
 from targets.lanes import WIDTH as LANES
 from targets.lanes import add, fma, load, splat, store, total, totals
 from targets.options import require
 from targets.quantity import Quantity
 from targets.sites import logistic
-from targets.target import GaussianPrior, Named, Rows, Sites, Target
+from targets.target import GaussianPrior, Generative, Named, Rows, Sites, Target
 
 INTERCEPT_SD = 10.0
 COEFFICIENT_SD = 2.5
@@ -224,6 +224,7 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
         signed = _synthetic(rows, columns, seed)
     padded = np.zeros((len(signed), -(-signed.shape[1] // LANES) * LANES))
     padded[:, : signed.shape[1]] = signed
+    prior_sd = np.array([INTERCEPT_SD] + [COEFFICIENT_SD] * (signed.shape[1] - 1))
     return Target(
         name="logistic_regression",
         dim=signed.shape[1],
@@ -231,15 +232,26 @@ def without_truth(*, dataset: str, n: int | None = None, dim: int | None = None,
         log_density=posterior_density,
         data=data_matrix(padded),
         coordinates=("intercept", *names),
-        gaussian_prior=GaussianPrior(
-            np.zeros(signed.shape[1]), np.array([INTERCEPT_SD] + [COEFFICIENT_SD] * (signed.shape[1] - 1))
-        ),
+        gaussian_prior=GaussianPrior(np.zeros(signed.shape[1]), prior_sd),
         rows=Rows(prior, likelihood),
         sites=Sites(logistic, signed[:, None, :], np.zeros((len(signed), 0))),
         predictions=_predictions(signed[:PREDICTED]),
         quantities=_quantities(names, signed),
         tags=frozenset({"real-data"} if dataset == "breast_cancer" else {"synthetic"}),
+        generative=Generative(
+            lambda rng: prior_sd * rng.standard_normal(len(prior_sd)),
+            lambda rng, x: relabelled(rng, padded, signed @ x),
+            np.zeros_like(padded[:0]),
+        ),
     )
+
+
+def relabelled(rng: np.random.Generator, data: Matrix, margins: Vector) -> Matrix:
+    """The same covariates with labels drawn anew: `margins` (n,) are each row's own label's log odds.
+
+    A label keeps its sign with the probability of its odds, since a change of sign is a change of label.
+    """
+    return np.asarray(np.where(rng.logistic(size=len(margins)) < margins, 1.0, -1.0)[:, None] * data)
 
 
 def _predictions(signed: Matrix) -> Named:

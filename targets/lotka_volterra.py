@@ -14,12 +14,13 @@ import math
 import pathlib
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from targets import reference
 from targets.kernel import Matrix, Vector, data_matrix, density, helper, lean_kernel
 from targets.lanes import fma, load, splat, store
 from targets.options import require
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 
 NAMES = ("alpha", "beta", "gamma", "delta", "hare_1900", "lynx_1900", "sigma_hare", "sigma_lynx")
 RATE, RATE_SD = 1.0, 0.5  # prior of alpha and gamma
@@ -166,7 +167,8 @@ def lotka_volterra(*, steps: int = 10) -> Target:
         data=_data(steps),
         coordinates=tuple(f"log_{name}" for name in NAMES),
         named=Named(NAMES, np.exp),
-        initial=_from_prior,
+        initial=_folded,
+        generative=Generative(lambda rng: _from_prior(rng, steps), lambda rng, x: _simulated(rng, x, steps)),
         description=f"hares and lynxes, 1900 to 1920: an ordinary differential equation in {steps} steps a year",
     )
     return reference.attach(target)
@@ -174,16 +176,62 @@ def lotka_volterra(*, steps: int = 10) -> Target:
 
 def _data(steps: int) -> Matrix:
     _, *pelts = np.loadtxt(_FILE, delimiter=",", skiprows=1).T
-    logs = np.log(pelts)
+    return data_matrix(_matrix(np.log(pelts).T, steps))
+
+
+def _matrix(logs: Matrix, steps: int) -> Matrix:
+    """What the kernel takes, from log pelts (years, 2)."""
     data = np.zeros((YEARS + 6, 8))
-    data[:YEARS, :2] = logs.T
+    data[:YEARS, :2] = logs
     data[0, 2:4] = steps, logs.sum()
     data[YEARS:, :6] = np.eye(6)
-    return data_matrix(data)
+    return data
 
 
-def _from_prior(rng: np.random.Generator) -> Vector:
-    """A draw of the prior, the normals folded at zero rather than cut."""
+def _folded(rng: np.random.Generator) -> Vector:
+    """Near a draw of the prior: the normals folded at zero rather than cut."""
     z = rng.standard_normal(8)
     rates = np.abs([RATE, CONTACT, RATE, CONTACT] + z[:4] * [RATE_SD, CONTACT_SD, RATE_SD, CONTACT_SD])
     return np.concatenate([np.log(rates), START + z[4:6], SIGMA + z[6:]])
+
+
+def _from_prior(rng: np.random.Generator, steps: int) -> Vector:
+    """A draw of the prior where the density is not zero: whose numbers stay below the bound."""
+    mean = np.array([RATE, CONTACT, RATE, CONTACT])
+    sd = np.array([RATE_SD, CONTACT_SD, RATE_SD, CONTACT_SD])
+    while True:
+        rates = mean - sd * ndtri(rng.random(4) * ndtr(mean / sd))  # the mirror image of a normal cut from above
+        x = np.concatenate([np.log(rates), np.array([START, START, SIGMA, SIGMA]) + rng.standard_normal(4)])
+        if np.isfinite(_solved(x, steps)).all():
+            return x
+
+
+def _simulated(rng: np.random.Generator, x: Vector, steps: int) -> Matrix:
+    return _matrix(_solved(x, steps) + np.exp(x[6:]) * rng.standard_normal((YEARS, 2)), steps)
+
+
+def _solved(x: Vector, steps: int) -> Matrix:
+    """(years, 2) log numbers by the kernel's rule; NaN from where they reach the bound."""
+    alpha, beta, gamma, delta, hare, lynx = *(math.exp(value) for value in x[:4]), float(x[4]), float(x[5])
+
+    def slopes(hare: float, lynx: float) -> tuple[float, float]:
+        return alpha - beta * math.exp(lynx), delta * math.exp(hare) - gamma
+
+    path = np.full((YEARS, 2), np.nan)
+    path[0] = hare, lynx
+    whole, half, sixth = 1.0 / steps, 0.5 / steps, 1.0 / (6.0 * steps)
+    for year in range(1, YEARS):
+        for _ in range(steps):
+            try:
+                h1, l1 = slopes(hare, lynx)
+                h2, l2 = slopes(hare + half * h1, lynx + half * l1)
+                h3, l3 = slopes(hare + half * h2, lynx + half * l2)
+                h4, l4 = slopes(hare + whole * h3, lynx + whole * l3)
+            except OverflowError:  # a step that goes so far within ends beyond the bound
+                return path
+            hare += sixth * (h1 + 2.0 * (h2 + h3) + h4)
+            lynx += sixth * (l1 + 2.0 * (l2 + l3) + l4)
+            if not (hare < FAR and lynx < FAR):
+                return path
+        path[year] = hare, lynx
+    return path

@@ -21,7 +21,7 @@ import numpy as np
 from targets.kernel import Matrix, Vector, data_matrix, density, kernel
 from targets.options import require
 from targets.quadrature import Grid, conditional_moments
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 from targets.truth import Certificate, Moments, Truth
 
 PARAMETERISATIONS = ("noncentred", "centred")
@@ -167,6 +167,7 @@ def radon(*, parameterisation: str = "noncentred") -> Target:
             ("intercept", "uranium", "floor", "county_sd", "home_sd", *(f"level[{county}]" for county in counties)),
             _from_noncentred if raw else _from_centred,
         ),
+        generative=_generative(raw),
         description=f"radon in 919 homes of 85 counties, varying intercepts, {parameterisation}",
     )
 
@@ -187,6 +188,26 @@ def homes() -> tuple[tuple[str, ...], Matrix]:
     count = sums(np.ones_like(y))
     log_uranium = np.log(sums(uranium) / count)
     return tuple(counties), data_matrix([count, sums(floor), log_uranium, sums(y), sums(y * floor), sums(y**2)])
+
+
+def _generative(raw: bool) -> Generative:
+    count, floors, uranium, *_ = homes()[1]
+    which = np.repeat(np.arange(len(count)), count.astype(np.intp))
+    first = np.arange(len(which)) < np.repeat(np.cumsum(count) - count + floors, count.astype(np.intp))
+
+    def prior(rng: np.random.Generator) -> Vector:
+        coefficients, scales = PRIOR_SD * rng.standard_normal(COEFFICIENTS), np.abs(rng.standard_normal(2))
+        z = rng.standard_normal(len(count))
+        level = coefficients[0] + coefficients[1] * uranium + scales[0] * z
+        return np.concatenate([coefficients, np.log(scales), z if raw else level])
+
+    def simulate(rng: np.random.Generator, x: Vector) -> Matrix:
+        named = (_from_noncentred if raw else _from_centred)(x[None])[0]
+        y = named[5:][which] + named[2] * first + named[4] * rng.standard_normal(len(which))
+        sums = (np.bincount(which, of) for of in (y, y * first, y**2))
+        return np.stack([count, floors, uranium, *sums])
+
+    return Generative(prior, simulate, np.stack([*np.zeros((2, len(count))), uranium, *np.zeros((3, len(count)))]))
 
 
 def _from_noncentred(x: Matrix) -> Matrix:

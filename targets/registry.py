@@ -48,57 +48,57 @@ TARGETS = Catalogue(
         "eight_schools": Entry(
             "targets.eight_schools:eight_schools",
             "eight schools: a hierarchical posterior, centred or not",
-            ("exact", "hierarchical", "posterior", "real-data"),
+            ("exact", "generative", "hierarchical", "posterior", "real-data"),
         ),
         "radon": Entry(
             "targets.radon:radon",
             "radon in 919 homes of 85 counties: varying intercepts on real data, centred or not",
-            ("exact", "hierarchical", "posterior", "real-data"),
+            ("exact", "generative", "hierarchical", "posterior", "real-data"),
         ),
         "brownian_motion": Entry(
             "targets.brownian_motion:brownian_motion",
             "Brownian motion with unknown scales and a gap in the middle, centred or not",
-            ("exact", "hierarchical", "posterior", "synthetic"),
+            ("exact", "generative", "hierarchical", "posterior", "synthetic"),
         ),
         "gaussian_process_regression": Entry(
             "targets.gaussian_process_regression:gaussian_process_regression",
             "length, amplitude and noise of a Gaussian process through 21 years of hare pelts",
-            ("exact", "posterior", "real-data"),
+            ("exact", "generative", "posterior", "real-data"),
         ),
         "shifted_exponential": Entry(
             "targets.shifted_exponential:shifted_exponential",
             "least delays and a common rate from waiting times: a density that is highest where it ends",
-            ("exact", "posterior", "synthetic"),
+            ("exact", "generative", "posterior", "synthetic"),
         ),
         "gaussian_process_classification": Entry(
             "targets.gaussian_process_classification:gaussian_process_classification",
             "O-ring failures by temperature: a Gaussian process behind a logit",
-            ("hierarchical", "posterior", "real-data"),
+            ("generative", "hierarchical", "posterior", "real-data"),
         ),
         "stochastic_volatility": Entry(
             "targets.stochastic_volatility:stochastic_volatility",
             "stochastic volatility of simulated returns, of any number",
-            ("hierarchical", "posterior", "synthetic"),
+            ("generative", "hierarchical", "posterior", "synthetic"),
         ),
         "item_response": Entry(
             "targets.item_response:item_response",
             "abilities of 400 students and difficulties of 100 questions: 501 dimensions",
-            ("posterior", "synthetic"),
+            ("generative", "posterior", "synthetic"),
         ),
         "horseshoe": Entry(
             "targets.horseshoe:horseshoe",
             "sparse logistic regression under the regularised horseshoe, on the breast cancer data or synthetic ones",
-            ("funnel", "hierarchical", "posterior"),
+            ("funnel", "generative", "hierarchical", "posterior"),
         ),
         "lotka_volterra": Entry(
             "targets.lotka_volterra:lotka_volterra",
             "hares and lynxes: an ordinary differential equation with its sensitivities",
-            ("posterior", "real-data"),
+            ("generative", "posterior", "real-data"),
         ),
         "gmm_posterior": Entry(
             "targets.gmm_posterior:gmm_posterior",
             "parameters of a Gaussian mixture given data, with the label symmetry: means, or all in the plane",
-            ("multimodal", "posterior"),
+            ("generative", "multimodal", "posterior"),
         ),
         "bioassay": Entry(
             "targets.bioassay:bioassay",
@@ -108,7 +108,7 @@ TARGETS = Catalogue(
         "logistic_regression": Entry(
             "targets.logistic_regression:logistic_regression",
             "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",
-            ("posterior",),
+            ("generative", "posterior"),
         ),
         "probit_regression": Entry(
             "targets.probit_regression:probit_regression",

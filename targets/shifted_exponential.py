@@ -16,7 +16,7 @@ from scipy.special import factorial, gammainc
 from targets.kernel import Matrix, Vector, data_matrix, density, kernel
 from targets.options import require
 from targets.quadrature import Grid
-from targets.target import HARD_BOUNDARY, Named, Target
+from targets.target import HARD_BOUNDARY, Generative, Named, Target
 from targets.truth import Certificate, Moments, Truth
 
 LONGEST = 5.0  # delay that the prior allows
@@ -71,15 +71,13 @@ def shifted_exponential(*, groups: int = 4, n: int = 5, seed: int = 0) -> Target
     require(groups >= 1, f"shifted_exponential: groups={groups} is not accepted; it takes 1 or more")
     require(n >= 1, f"shifted_exponential: n={n} is not accepted; it takes 1 or more")
     rng = np.random.default_rng(seed)
-    waits = rng.random(groups)[:, None] + rng.exponential(1 / RATE, (groups, n))
-    shortest = np.minimum(waits.min(axis=1), LONGEST)
-    data = np.zeros((2, max(2, groups)))
-    data[0, :groups] = shortest
-    data[1, :2] = n, waits.sum()
+    data = _waits(rng, rng.random(groups), RATE, n)
+    none = np.zeros_like(data)
+    none[0, :groups] = LONGEST
     delays = tuple(f"delay[{j}]" for j in range(1, groups + 1))
 
-    def initial(rng: np.random.Generator) -> Vector:
-        return np.concatenate([rng.uniform(-2.0, 2.0, 1), shortest * rng.random(groups)])
+    def initial(data: Matrix) -> Callable[[np.random.Generator], Vector]:
+        return lambda rng: np.concatenate([rng.uniform(-2.0, 2.0, 1), data[0, :groups] * rng.random(groups)])
 
     return Target(
         name="shifted_exponential",
@@ -87,13 +85,28 @@ def shifted_exponential(*, groups: int = 4, n: int = 5, seed: int = 0) -> Target
         log_density_and_gradient=posterior,
         log_density=posterior_density,
         data=data_matrix(data),
-        truth=_truth(n, shortest, float(waits.sum())),
+        truth=_truth(n, data[0, :groups], float(data[1, 1])),
         coordinates=("log_rate", *delays),
         named=Named(("rate", *delays), _named),
         tags=frozenset({HARD_BOUNDARY}),
-        initial=initial,
+        initial=initial(data),
+        generative=Generative(
+            lambda rng: np.concatenate([rng.standard_normal(1), LONGEST * rng.random(groups)]),
+            lambda rng, x: _waits(rng, x[1:], math.exp(x[0]), n),
+            none,
+            initial,
+        ),
         description=f"least delays of {groups} groups and their common rate: a density with edges",
     )
+
+
+def _waits(rng: np.random.Generator, delays: Vector, rate: float, n: int) -> Matrix:
+    """The data of `n` waits in each group."""
+    waits = delays[:, None] + rng.exponential(1 / rate, (len(delays), n))
+    data = np.zeros((2, max(2, len(delays))))
+    data[0, : len(delays)] = np.minimum(waits.min(axis=1), LONGEST)
+    data[1, :2] = n, waits.sum()
+    return data
 
 
 def _named(x: Matrix) -> Matrix:

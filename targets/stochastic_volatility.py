@@ -13,9 +13,9 @@ import math
 import numpy as np
 
 from targets import reference
-from targets.kernel import Matrix, data_matrix, density, kernel
+from targets.kernel import Matrix, Vector, data_matrix, density, kernel
 from targets.options import require
-from targets.target import Named, Target
+from targets.target import Generative, Named, Target
 
 MU_SD = 2.0
 PHI_A, PHI_B = 20.0, 1.5
@@ -117,9 +117,24 @@ def stochastic_volatility(*, n: int = 100, seed: int = 0) -> Target:
         data=data_matrix(_returns(n, seed)[None] ** 2),
         coordinates=("mu", "logit_phi", "log_sigma", *(f"z[{t}]" for t in times)),
         named=Named(("mu", "phi", "sigma", *(f"h[{t}]" for t in times)), _named),
+        generative=Generative(lambda rng: _from_prior(rng, n), _simulated),
         description=f"stochastic volatility of {n} simulated returns, non-centred",
     )
     return reference.attach(target)
+
+
+def _from_prior(rng: np.random.Generator, n: int) -> Vector:
+    # the logit of a Beta variable is the difference of the logs of two Gamma variables, and exact near 1
+    logit = math.log(rng.gamma(PHI_A)) - math.log(rng.gamma(PHI_B))
+    head = [MU_SD * rng.standard_normal(), logit, 0.5 * math.log(SCALE / rng.gamma(SHAPE))]
+    raw = rng.standard_normal(n)
+    raw[0] *= math.cosh(0.5 * logit)  # 1 / sqrt(1 - phi^2)
+    return np.concatenate([head, raw])
+
+
+def _simulated(rng: np.random.Generator, x: Vector) -> Matrix:
+    volatility = _named(x[None])[:, HEAD:]
+    return np.asarray(rng.standard_normal(volatility.shape) ** 2 * np.exp(volatility))
 
 
 def _returns(n: int, seed: int) -> np.ndarray:

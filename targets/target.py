@@ -1,13 +1,13 @@
 """A target: a density, its data, and what is known about it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from targets.kernel import Density, Kernel, Matrix, Vector, compiled, densities, empty, raise_failure
+from targets.kernel import Density, Kernel, Matrix, Vector, compiled, data_matrix, densities, empty, raise_failure
 from targets.options import spec
 from targets.quantity import Quantity
 from targets.truth import Place, Truth
@@ -77,6 +77,25 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Generative:
+    """A model that can be simulated: what the kernel holds, prior times likelihood, as a way to draw both.
+
+    The density of x times that of the data given x is the kernel's, but for a factor that x does not enter.
+
+    Attributes:
+        prior: draws coordinates (dim,) with an rng; a proper prior, in the unconstrained coordinates.
+        simulate: draws data given coordinates (dim,): a matrix of the shape of the target's, as its kernel takes it.
+        no_data: a matrix under which the kernel is the prior, but for a constant; None where its form has none.
+        initial: starting points given such a matrix, where the target's own depend on its data.
+    """
+
+    prior: Callable[[np.random.Generator], Vector]
+    simulate: Callable[[np.random.Generator, Vector], Matrix]
+    no_data: Matrix | None = None
+    initial: Callable[[Matrix], Callable[[np.random.Generator], Vector]] | None = None
+
+
+@dataclass(frozen=True)
 class Target:
     """A density on R^dim, known up to its normaliser.
 
@@ -101,6 +120,7 @@ class Target:
         quantities: what users of the posterior want from it, beside its moments.
         place: where its certificate is kept, or will be once it is made; `targets.reference.attach` sets it.
         initial: draws starting points, `initial(rng) -> (dim,)`; by default uniform on (-2, 2).
+        generative: draws the prior and simulates data, where the model is one that can be: see `crossover calibrate`.
         description: one line for `crossover list`.
     """
 
@@ -126,6 +146,7 @@ class Target:
     quantities: tuple[Quantity, ...] = ()
     place: Place | None = None
     initial: Callable[[np.random.Generator], Vector] | None = None
+    generative: Generative | None = None
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -165,6 +186,26 @@ class Target:
         if self.initial is not None:
             return np.ascontiguousarray(self.initial(rng), dtype=np.float64)
         return rng.uniform(-2.0, 2.0, self.dim)
+
+    def given(self, data: Matrix) -> "Target":
+        """The same model with other data, of the same shape: nothing is compiled anew.
+
+        What is known of the answer for the old data is left out, and with it the structure made of them.
+        """
+        initial = self.initial
+        if self.generative is not None and self.generative.initial is not None:
+            initial = self.generative.initial(data)
+        return replace(
+            self,
+            data=data_matrix(data),
+            truth=None,
+            gaussian=None,
+            predictions=None,
+            quantities=(),
+            place=None,
+            registered=False,  # no name and options make it again
+            initial=initial,
+        )
 
     def evaluate(self, x: Matrix) -> tuple[Vector, Matrix]:
         """Log densities (n,) and gradients (n, dim) at the points x (n, dim). For checks and metrics, not for loops."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numba.core.errors import NumbaError
 
-from targets.check import kernel, structure, truth
+from targets.check import generative, kernel, structure, truth
 from targets.check.finding import DRAWS, SIGMAS, Finding, agree, average
 from targets.kernel import Matrix
 from targets.target import Target
@@ -60,6 +60,8 @@ def _findings(target: Target, rng: np.random.Generator) -> Iterator[Finding]:
         yield shapes
         if shapes.ok:
             yield from truth.findings(target, target.truth, draws, rng)
+    if target.generative is not None:
+        yield from generative.findings(target, target.generative, rng)
 
 
 def _centre(points: Matrix) -> Matrix:

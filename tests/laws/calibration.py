@@ -1,34 +1,20 @@
-"""Simulation-based calibration on a conjugate model (Talts, Betancourt, Simpson, Vehtari & Gelman 2018).
+"""Simulation-based calibration of samplers on a conjugate model (Talts et al. 2018, arXiv:1804.06788).
 
 Draw theta from the prior and data given theta; sample the posterior; rank theta among L draws of it, thinned to near
-independence. If the sampler is right, ranks are uniform. `calibrate` does this many times, and `alarms` says which of
-its tests reject. (arXiv:1804.06788)
-
-Ranks become u = (rank + U(0, 1)) / (L + 1), which is uniform on (0, 1) exactly where the draws are independent and from
-the posterior. Of each quantity three tests are made, each with an exact level:
-
-- mean: the mean of the normal scores Phi^-1(u), against the normal distribution;
-- spread: the sum of their squares, against chi-squared;
-- shape: the whole distribution of u against a band that it leaves nowhere with probability 1 - level (Saeilynoja,
-  Buerkner & Vehtari 2022, section 2.2; the level is found exactly by their recursion, not by simulation).
-
-The quantities are each parameter and the log likelihood, which sees the data (Modrak et al. 2023, arXiv:2211.02383).
-With all levels at alpha / (3 x quantities) a right sampler alarms falsely with probability at most alpha.
+independence. If the sampler is right, ranks are uniform: `targets.uniformity` has the tests. The quantities are each
+parameter and the log likelihood, which sees the data (Modrak et al. 2023, arXiv:2211.02383).
 """
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from targets.kernel import data_matrix, density, kernel
-from targets.options import require
-from targets.target import Rows, Target
+from targets.target import Generative, Rows, Target
+from targets.uniformity import ranks
 
-GRID = 40  # points at which the distribution of ranks is held against its band
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -114,9 +100,22 @@ class Regression:
 
     def target(self, y: np.ndarray) -> Target:
         """The posterior given data (n,)."""
-        rows = data_matrix(np.column_stack([self.design, y]) / self.noise)
+
+        def rows(y: np.ndarray) -> np.ndarray:
+            return data_matrix(np.column_stack([self.design, y]) / self.noise)
+
         return Target(
-            "regression", self.dim, posterior, rows, log_density=posterior_density, rows=Rows(prior, likelihood)
+            "regression",
+            self.dim,
+            posterior,
+            rows(y),
+            log_density=posterior_density,
+            rows=Rows(prior, likelihood),
+            generative=Generative(
+                lambda rng: prior_sd(self.dim) * rng.standard_normal(self.dim),
+                lambda rng, x: rows(self.design @ x + self.noise * rng.standard_normal(len(self.design))),
+                rows(y)[:0],
+            ),
         )
 
     def answer(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,54 +140,5 @@ def calibrate(model: Regression, sampler: Sampler, replications: int, seed: int)
         rng = np.random.default_rng([seed, r])
         theta, y = model.simulate(rng)
         draws = sampler(model, y, int(rng.integers(2**31)))
-        ranks = np.sum(model.quantities(draws, y) < model.quantities(theta, y), axis=0)
-        found[r] = (ranks + rng.random(model.dim + 1)) / (len(draws) + 1)
+        found[r] = ranks(model.quantities(theta, y), model.quantities(draws, y), rng)
     return found
-
-
-def alarms(u: np.ndarray, alpha: float) -> list[str]:
-    """Which tests reject uniformity of the columns of u (replications, quantities), at family-wise level `alpha`."""
-    replications, quantities = u.shape
-    level = alpha / (3 * quantities)
-    scores = stats.norm.ppf(np.clip(u, 1e-15, 1 - 1e-15))
-    mean = 2 * stats.norm.sf(np.abs(scores.mean(axis=0)) * math.sqrt(replications))
-    squares = np.sum(scores**2, axis=0)
-    spread = 2 * np.minimum(stats.chi2.cdf(squares, replications), stats.chi2.sf(squares, replications))
-    low, high = band(replications, level)
-    points = np.arange(1, GRID) / GRID
-    counts = np.sum(u[:, :, None] <= points, axis=0)
-    outside = np.any((counts < low) | (counts > high), axis=1)
-    rejected = {"mean": mean < level, "spread": spread < level, "shape": outside}
-    return [f"{name} of quantity {q}" for name, by in rejected.items() for q in np.flatnonzero(by)]
-
-
-@functools.cache
-def band(n: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (GRID - 1,) of how many of n uniform numbers lie below k / GRID, left with probability at most `level`.
-
-    Each bound alone is a binomial quantile of one probability, the largest that keeps to the level.
-    """
-    require(0.0 < level < 1.0, f"level={level:g} is not accepted; it lies between 0 and 1")
-    small, large = math.log(level / GRID), math.log(level)
-    for _ in range(12):
-        middle = 0.5 * (small + large)
-        inside = stays(n, *_bounds(n, math.exp(middle)))
-        small, large = (middle, large) if 1.0 - inside <= level else (small, middle)
-    return _bounds(n, math.exp(small))
-
-
-def _bounds(n: int, tails: float) -> tuple[np.ndarray, np.ndarray]:
-    points = np.arange(1, GRID) / GRID
-    binomial = stats.binom(n, points)
-    return binomial.ppf(0.5 * tails), binomial.isf(0.5 * tails)
-
-
-def stays(n: int, low: np.ndarray, high: np.ndarray) -> float:
-    """Probability that counts of n uniform numbers below k / GRID stay within the bounds (GRID - 1,), ends included."""
-    reached = np.ones(1)  # probabilities of the counts `before` at one point, never having left
-    before = np.zeros(1, dtype=np.int64)
-    for k, (least, most) in enumerate(zip(low, high, strict=True)):
-        after = np.arange(int(least), int(most) + 1)
-        moves = stats.binom.pmf(after[:, None] - before, n - before, 1.0 / (GRID - k))
-        reached, before = moves @ reached, after
-    return float(reached.sum())
