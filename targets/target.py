@@ -200,6 +200,7 @@ class Target:
             data=data_matrix(data),
             truth=None,
             gaussian=None,
+            sites=None,
             predictions=None,
             quantities=(),
             place=None,
