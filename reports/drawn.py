@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from reports import analysis
+from reports.last_errors import last
 from reports.records import Metric
 from reports.runs import LEDGERS, Axis, Entry, Ledger, Run, median, number
 from reports.statistics import Array, Crossover
+from reports.tables_of_divergences import DIRECTIONS, floor
 from reports.wording import sentence
 
 BAND = (0.1, 0.9)
@@ -167,8 +169,8 @@ def _asymmetry(entries: Iterable[Entry]) -> dict[str, Any] | None:
         made["methods"].append(
             {
                 "name": entry.method,
-                "kl_reverse": short(median([float(run.curves["kl_reverse"][-1]) for run in runs])),
-                "kl_forward": short(median([float(run.curves["kl_forward"][-1]) for run in runs])),
+                **{name: short(median([last(run, name) for run in runs])) for name in DIRECTIONS},
+                **{f"{name}_noise": short(median([floor(run, name) for run in runs])) for name in DIRECTIONS},
                 "sd_ratio": _by_coordinate(summaries, "sd_ratio"),
                 "mode_masses": _by_coordinate(summaries, "mode_masses"),
             }

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
-SECTIONS = ("silent", "alarms", "alarms-by-method", "alarms-by-target", "quantities", "quantity-crossovers", "paired")
+SECTIONS = (
+    *("silent", "alarms", "alarms-by-method", "alarms-by-target"),
+    *("divergences", "quantities", "quantity-crossovers", "paired"),
+)
 DIGEST_WITHIN = 400  # characters from the start of a report
 
 

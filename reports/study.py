@@ -5,7 +5,15 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
+from reports import (
+    modes,
+    paired,
+    runs,
+    tables_of_alarms,
+    tables_of_divergences,
+    tables_of_efficiency,
+    tables_of_quantities,
+)
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.section import Section, keep
 
@@ -16,6 +24,7 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "accuracy": tables_of_efficiency.accuracy,
     "quantities": tables_of_quantities.errors,
     "quantity-crossovers": tables_of_quantities.crossovers,
+    "divergences": tables_of_divergences.section,
     "alarms": tables_of_alarms.alarms,
     "alarms-by-method": tables_of_alarms.methods,
     "alarms-by-target": tables_of_alarms.targets,

@@ -165,8 +165,11 @@
     };
     if (!panel) { plots.divergences.closest("details").classList.add("hidden"); return; }
     const names = panel.methods.map((m) => escape(m.name));
+    const noise = (key) => panel.methods.map((m) => m[key + "_noise"] || 0);
     const bar = (key, name, colour, pattern) => ({ type: "bar", x: names, y: panel.methods.map((m) => (m[key] === null ? null : Math.max(m[key], 1e-9))), name,
-      marker: { color: css(colour), pattern: { shape: pattern, fillmode: "overlay", fgcolor: css("--ground"), size: 7, solidity: 0.35 } }, hovertemplate: "%{y:.3g} nats<extra>%{x}, " + name + "</extra>" });
+      error_y: { type: "data", symmetric: true, array: noise(key), thickness: 1.2, width: 3, color: css("--text") },
+      marker: { color: css(colour), pattern: { shape: pattern, fillmode: "overlay", fgcolor: css("--ground"), size: 7, solidity: 0.35 } },
+      customdata: noise(key), hovertemplate: "%{y:.3g} nats, noise %{customdata:.2g}<extra>%{x}, " + name + "</extra>" });
     const divergences = [bar("kl_reverse", "KL(q || p)", "--vi-0", ""), bar("kl_forward", "KL(p || q)", "--mcmc-0", "/")];
     const values = divergences.flatMap((trace) => trace.y).filter((v) => v !== null);
     const low = Math.floor(Math.log10(Math.min(...values))) - 0.3;

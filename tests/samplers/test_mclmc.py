@@ -57,11 +57,15 @@ def test_the_bias_is_of_second_order(stages: int, step: float) -> None:
 @pytest.mark.parametrize("dim", [10, 100])
 @pytest.mark.parametrize("integrator", ["minimal_norm", "leapfrog"])
 def test_it_is_tuned_to_its_energy_error_and_its_bias_is_small(dim: int, integrator: str) -> None:
-    """On a correlated Gaussian the error of second moments stays below 0.05 of them: a b^2 of 1e-3."""
+    """On a correlated Gaussian the error of second moments stays below 0.05 of them: a b^2 of 1e-3.
+
+    Steps are learned to within a fifth, and the variance of energies grows as their sixth power: its logarithm has a
+    standard deviation of 0.3 in ten dimensions, and less in more.
+    """
     target = targets.load("correlated_gaussian", dim=dim, rho=0.5)
     run = warmed(samplers.method("mclmc", integrator=integrator).start(target, 2))
     advanced(run, run.work.total + 400_000)
-    assert 0.6 < run.diagnostics()["energy_variance"] / 5e-4 < 1.6
+    assert 1 / 3 < run.diagnostics()["energy_variance"] / 5e-4 < 3
     assert abs(float(np.mean(run.draws**2)) - 1.0) < 0.05
     assert 0.3 < run.tuning.path < 4.0
 
@@ -71,7 +75,7 @@ def test_other_energy_errors_are_found(wanted: float) -> None:
     target = targets.load("correlated_gaussian", dim=20, rho=0.5)
     run = warmed(samplers.method("mclmc", energy_variance=wanted).start(target, 3))
     advanced(run, run.work.total + 100_000)
-    assert 0.5 < run.diagnostics()["energy_variance"] / wanted < 2.0
+    assert 1 / 3 < run.diagnostics()["energy_variance"] / wanted < 3
 
 
 def test_tuning_is_frozen_after_warm_up() -> None:

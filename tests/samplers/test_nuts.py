@@ -359,7 +359,7 @@ def test_metrics_from_few_draws() -> None:
 def test_the_low_rank_metric_finds_directions_that_stand_out(dim: int, n: int) -> None:
     """A Gaussian that is wide in one direction and narrow in another, over coordinates of different widths.
 
-    After a diagonal scale alone the condition number is in the thousands; with the two directions it is below 8 once
+    After a diagonal scale alone the condition number is in the hundreds or thousands; with the two it is below 8 once
     there are a few more draws than dimensions. (From 100 draws in 300 dimensions it falls from 8000 to 124: what is
     left is the noise of the diagonal along the wide direction.)
     """
@@ -375,7 +375,7 @@ def test_the_low_rank_metric_finds_directions_that_stand_out(dim: int, n: int) -
         sizes = np.linalg.svd(np.linalg.solve(scale.matrix, truth.matrix), compute_uv=False)
         return float((sizes[0] / sizes[-1]) ** 2)
 
-    assert condition(diagonal_scale(found.diagonal)) > 1000.0
+    assert condition(diagonal_scale(found.diagonal)) > 100.0
     assert condition(found) < 8.0
 
 
