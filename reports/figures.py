@@ -32,8 +32,7 @@ _DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
 
 NUMBERS = tuple(figure for figure in _DRAW if isinstance(figure, int))
 
-SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES}
-WIDE = (10.4, 5.0)
+WIDE = (10.4, 5.0)  # inches, of figures without a number
 
 _SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})
 _PNG: tuple[str, dict[str, Any]] = ("png", {"Software": None})
@@ -97,7 +96,7 @@ def _render(number: int | str, numbers: Numbers) -> dict[str, bytes]:
                 charts.wrapped(str(numbers["note"]), figure), fontsize=8, color=charts.QUIET, x=0.01, ha="left"
             )
 
-    return _saved(draw, SIZES.get(number, WIDE), (_SVG, _PNG))
+    return _saved(draw, charts.SIZES[number] if isinstance(number, int) else WIDE, (_SVG, _PNG))
 
 
 def _saved(
