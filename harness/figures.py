@@ -30,7 +30,7 @@ def compute(figure: int | str, seed: int) -> dict[str, Any]:
     Raises:
         UsageError: there is no such figure.
     """
-    known: dict[int | str, str] = {**FIGURES, **NAMED}
+    known: dict[int | str, str] = dict([*FIGURES.items(), *NAMED.items()])
     if figure not in known:
         raise UsageError(f"figure {figure} is not accepted; there are {', '.join(map(str, known))}")
     module, function = known[figure].split(":")

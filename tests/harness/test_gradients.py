@@ -35,7 +35,7 @@ def test_unbiased_estimators_agree_and_the_naive_one_does_not(rows: list[dict[st
     """The largest of four t statistics: 6 is exceeded less than once in a million times."""
     for row in rows:
         if row["place"] == "displaced":
-            assert (row["largest_t"] > 20) is (row["estimator"] == gradients.NAIVE)  # type: ignore[operator]
+            assert (row["largest_t"] > 13) is (row["estimator"] == gradients.NAIVE)  # type: ignore[operator]
             assert row["estimator"] == gradients.NAIVE or row["largest_t"] < 6.5  # type: ignore[operator]
 
 
@@ -43,10 +43,10 @@ def test_planted_errors_are_seen() -> None:
     """A sign, and the factor sd of the reparameterised log sd left out."""
     target = targets.load("correlated_gaussian", dim=2, rho=0.5)
     q, rng = gradients.displaced(gradients.optimum(target, 1), "displaced"), np.random.default_rng(4)
-    right = gradients.sample(target, q, "reparameterised", 2, 20_000, rng)
+    right = gradients.sample(target, q, "reparameterised", 2, 80_000, rng)
     truth = right.gradients.mean(axis=0)
-    error = right.gradients.std(axis=0) / np.sqrt(20_000)
-    other = gradients.sample(target, q, "sticking_the_landing", 2, 20_000, rng)
+    error = right.gradients.std(axis=0) / np.sqrt(80_000)
+    other = gradients.sample(target, q, "sticking_the_landing", 2, 80_000, rng)
     assert np.abs(other.t_statistics(truth, error)).max() < 6.5
     for wrong in (-other.gradients, other.gradients * np.array([1, 1, *(1 / q.factor)])):
         assert np.abs(gradients.Sample(wrong, 2).t_statistics(truth, error)).max() > 13
@@ -54,7 +54,8 @@ def test_planted_errors_are_seen() -> None:
 
 def test_the_study_is_drawn(rows: list[dict[str, object]], tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(gradients, "TARGETS", (("banana", {}),))
-    monkeypatch.setattr(gradients, "measure", lambda *_: rows)
+    gaussian = [{**row, "family": "correlated_gaussian"} for row in rows]
+    monkeypatch.setattr(gradients, "measure", lambda *_: rows + gaussian)
     numbers = figures.compute("gradients", 1)
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     names = [path.name for path in drawing.draw("gradients", numbers, tmp_path)]

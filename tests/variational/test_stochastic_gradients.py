@@ -18,7 +18,7 @@ GAUSSIAN = targets.load("correlated_gaussian", dim=3, rho=0.6)
 BIMODAL = targets.load("bimodal_mixture", dim=1, separation=3.0, weight=0.3)
 SIGMAS = 6.0  # of a mean of thousands of gradients: false alarms of all parameters here together below 1e-6
 STEPS = 40_000
-POWER = 0.25  # of some entry of the gradient: an error that would be seen at twice the limit
+POWER = 0.5  # of some entry of the gradient: an error that would be seen at twice the limit
 
 COMPOSITIONS = [
     (family, noise, estimator, draws)
