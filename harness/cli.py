@@ -328,7 +328,8 @@ def _load_plugins(files: tuple[str, ...]) -> None:
 
 def _chosen_figures(only: str | None, numbers: tuple[int, ...], names: tuple[str, ...]) -> list[int | str]:
     """Those asked for, or all that have a number."""
-    known: dict[str, int | str] = {str(figure): figure for figure in (*numbers, *names)}
+    figures: list[int | str] = [*numbers, *names]
+    known = {str(figure): figure for figure in figures}
     wanted = [part.strip() for part in only.split(",")] if only else [str(number) for number in numbers]
     for part in wanted:
         if part not in known:

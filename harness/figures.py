@@ -8,7 +8,7 @@ from typing import Any
 
 from targets.options import UsageError
 
-FIGURES = {
+FIGURES: dict[int, str] = {
     1: "harness.figures_gaussian:evidence",
     2: "harness.figures_gaussian:mean_field",
     3: "harness.figures_bimodal:asymmetry",
@@ -29,7 +29,7 @@ def compute(figure: int | str, seed: int) -> dict[str, Any]:
     Raises:
         UsageError: there is no such figure.
     """
-    known: dict[int | str, str] = {**FIGURES, **NAMED}
+    known: dict[int | str, str] = dict((*FIGURES.items(), *NAMED.items()))
     if figure not in known:
         raise UsageError(f"figure {figure} is not accepted; there are {', '.join(map(str, known))}")
     module, function = known[figure].split(":")
