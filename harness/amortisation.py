@@ -73,10 +73,10 @@ def _linear_posterior(rows: Matrix) -> tuple[GaussianStructure, float]:
     """The posterior, and the log density of the outputs under N(0, I + X X^T)."""
     inputs, outputs = rows[:, :DIM], rows[:, DIM]
     precision = inputs.T @ inputs + np.eye(DIM)
-    mean = np.linalg.solve(precision, inputs.T @ outputs)
+    mean = np.asarray(np.linalg.solve(precision, inputs.T @ outputs), dtype=np.float64)
     quadratic = outputs @ outputs - outputs @ inputs @ mean
     evidence = -0.5 * (len(rows) * LOG_TWO_PI + float(np.linalg.slogdet(precision)[1]) + float(quadratic))
-    return GaussianStructure(mean, np.ascontiguousarray(precision)), evidence
+    return GaussianStructure(mean, np.ascontiguousarray(precision, dtype=np.float64)), evidence
 
 
 LINEAR = Model("linear regression", DIM, linear, _linear_sets, _linear_posterior)

@@ -8,7 +8,7 @@ from typing import Any
 
 from targets.options import UsageError
 
-FIGURES = {
+FIGURES: dict[int, str] = {
     1: "harness.figures_gaussian:evidence",
     2: "harness.figures_gaussian:mean_field",
     3: "harness.figures_bimodal:asymmetry",

@@ -16,7 +16,7 @@ _DIGITS = (*VI, *MCMC, "#999933", INK)  # a colour for each of the ten
 
 def autoencoder(figure: "Figure", numbers: Numbers) -> None:
     """The means of held-out images in two dimensions; beside it images, their reconstructions, and made-up ones."""
-    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.05))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.05))[0]
     axes = left.subplots()
     means, digits = np.asarray(numbers["map"]["means"]), np.asarray(numbers["map"]["digits"])
     for digit in range(10):
@@ -31,7 +31,7 @@ def autoencoder(figure: "Figure", numbers: Numbers) -> None:
         ("reconstruction", numbers["reconstructions"]),
         ("made up", numbers["samples"]),
     ]
-    upper, lower = right.subfigures(2, 1, height_ratios=(1.0, 1.1))
+    upper, lower = right.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.1))[:, 0]
     side = round(len(rows[0][1][0]) ** 0.5)
     gap = np.zeros((side, 1))
     panels = np.atleast_1d(upper.subplots(len(rows), 1))

@@ -34,7 +34,7 @@ _DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
 
 NUMBERS = tuple(figure for figure in _DRAW if isinstance(figure, int))
 
-SIZES: dict[int | str, tuple[float, float]] = {**charts.SIZES, **charts_networks.SIZES}
+SIZES: dict[int | str, tuple[float, float]] = dict((*charts.SIZES.items(), *charts_networks.SIZES.items()))
 WIDE = (10.4, 5.0)
 
 _SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})

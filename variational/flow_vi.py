@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from targets.kernel import Matrix, Vector, aligned, zeros
+from targets.kernel import Matrix, Vector
 from targets.options import require
 from targets.protocols import Approximation, Phase, Run, Status, Work
 from targets.target import Target
 from variational import advi, laplace
 from variational.evaluation import compile_log_densities, log_densities
 from variational.flow import Flow, Map
+from variational.flow_state import State
 from variational.gaussian import Gaussian
 from variational.method import Recipe
 from variational.mode import compile_search, starting_point
@@ -60,7 +61,7 @@ class FlowRun:
     judges: Matrix | None = None
     best: Flow | None = None
     log_ratios: Vector | None = None
-    state: "State | None" = None
+    state: State | None = None
     window: int = WINDOW
     steps: int = 0
     beta: float = 1.0
@@ -123,7 +124,7 @@ class FlowRun:
         points = np.array([self.target.start(self.rng) for _ in range(SPREAD)])
         return Gaussian(points.mean(axis=0), points.std(axis=0) + 1e-8)
 
-    def _train(self, state: "State", steps: int) -> None:
+    def _train(self, state: State, steps: int) -> None:
         warming = 1.0 / self.annealing if self.beta < 1.0 else 0.0
         beta = self.steps * warming if self.beta < 1.0 else 1.0
         self.skipped += state.train(
@@ -132,7 +133,7 @@ class FlowRun:
         self.steps += steps
         self.work.gradient_evaluations += steps * self.batch
 
-    def _decide(self, state: "State") -> None:
+    def _decide(self, state: State) -> None:
         """At the end of a window: keep its average if it is better, and go on, go on slower, or stop."""
         average = state.average(self.steps)
         self.steps = 0
@@ -170,7 +171,7 @@ class FlowRun:
             self.k_hat = smooth(ratios)[1]
         return gain
 
-    def _retreat(self, state: "State") -> None:
+    def _retreat(self, state: State) -> None:
         """Go back to the best flow, slower."""
         self.retreats += 1
         if self.retreats > RETREATS or self.best is None:
@@ -201,59 +202,6 @@ class FlowRun:
         if self.log_ratios is not None:
             said |= {"elbo": float(np.mean(self.log_ratios)), "k_hat": self.k_hat}
         return said
-
-
-@dataclass
-class State:
-    """Arrays that a loop works on."""
-
-    mean: Vector
-    root: Matrix
-    parameters: Vector
-    gradient: Vector
-    first: Vector
-    second: Vector
-    pace: Vector
-    total: Vector
-    scratch: tuple[Any, ...]
-
-    @classmethod
-    def at(cls, flow: Map, parameters: Vector, base: Gaussian, batch: int) -> "State":
-        """A state that starts from a map's parameters."""
-        size = len(parameters)
-        root = np.diag(base.factor) if base.diagonal else base.factor
-        rest = zeros(size), zeros(size), zeros(size), zeros(2), zeros(size)
-        return cls(aligned(base.mean), aligned(root), aligned(parameters), *rest, flow.scratch(batch))
-
-    def train(
-        self,
-        target: Target,
-        rng: np.random.Generator,
-        flow: Map,
-        steps: int,
-        rate: float,
-        share: float,
-        beta: float,
-        warming: float,
-    ) -> int:
-        """Make steps; returns the number of draws left out."""
-        q = self.mean, self.root, self.parameters
-        adam = self.gradient, self.first, self.second, self.pace, self.total
-        return int(
-            flow.train(target.kernel, target.data, rng, *q, *adam, *self.scratch, steps, rate, share, beta, warming)
-        )
-
-    def average(self, steps: int) -> Vector:
-        """The average over the last steps, which it forgets."""
-        average = self.total / steps
-        self.total[:] = 0.0
-        return np.asarray(average)
-
-    def restart(self, parameters: Vector) -> None:
-        """Go on from these parameters, without momentum."""
-        self.parameters[:] = parameters
-        for array in (self.first, self.second, self.pace, self.total):
-            array[:] = 0.0
 
 
 def realnvp(

@@ -3,7 +3,7 @@
 Arrays are (units, batch): the batch runs along memory, so that every inner loop is over it and is vectorised.
 Parameters are one flat vector: for each layer its weights (out, in) by rows, then its biases. Own loops, blocked over
 two rows and four columns of weights, are as fast as BLAS on the layers of a flow or faster (32 units, batches of 32:
-2.2 against 2.5 microseconds), within a tenth of it forwards and a half backwards at 64 to 128 units, and sum in an
+2.2 against 2.5 microseconds), within an eighth of it forwards and a half backwards at 64 to 128 units, and sum in an
 order of our own.
 """
 

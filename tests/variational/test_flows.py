@@ -11,7 +11,8 @@ from targets.protocols import Status
 from variational import Gaussian, method
 from variational.evaluation import log_densities
 from variational.flow import Flow, Map
-from variational.flow_vi import FlowRun, State
+from variational.flow_state import State
+from variational.flow_vi import FlowRun
 from variational.planar import Planar
 from variational.realnvp import RealNVP
 

@@ -42,9 +42,8 @@ def test_the_gradient_of_the_autoencoder_is_that_of_finite_differences() -> None
         shapes = encoder.sizes, decoder.sizes
         order, noise = np.arange(batch), zeros(latent, batch)
         draws = np.random.default_rng(2)
-        return (
-            epoch(rows, order, draws, *shapes, aligned(moved), gradient, *moments, *scratch, noise, trials, 0.0) / batch
-        )
+        fit = *shapes, aligned(moved), gradient, *moments, *scratch
+        return float(epoch(rows, order, draws, *fit, noise, trials, 0.0)) / batch
 
     bound(parameters)
     found, step = gradient.copy(), 1e-6
@@ -67,7 +66,8 @@ def test_bounds_lie_in_their_order_below_the_log_mass(thin: tuple[VariationalAut
     z = np.linspace(-7, 7, 4001)
     share = model.decode(z[:, None])
     prior = -0.5 * z**2 - 0.5 * np.log(2 * np.pi) + np.log(z[1] - z[0])
-    exact = np.array([logsumexp(prior + binom.logpmf(row, DOTS, share).sum(axis=1)) for row in images])
+    each = [prior + np.sum(binom.logpmf(row, DOTS, share), axis=1) for row in images]
+    exact = np.array([logsumexp(terms) for terms in each])
     bounds = [model.score_samples(images, draws, 400 // draws) for draws in (1, 4, 40)]
     means = [float(b.mean()) for b in (*bounds, exact)]
     assert means == sorted(means)
@@ -80,7 +80,7 @@ def test_what_it_learns_is_more_than_cells_by_themselves() -> None:
     images, _ = load_digits()
     seen, unseen = images[:600], images[600:700]
     model = VariationalAutoencoder(n_latent=4, n_hidden=64, max_iter=40, random_state=1).fit(seen)
-    alone = binom.logpmf(unseen, DOTS, (seen.mean(axis=0) + 0.01) / (DOTS + 0.02)).sum(axis=1).mean()
+    alone = np.sum(binom.logpmf(unseen, DOTS, (seen.mean(axis=0) + 0.01) / (DOTS + 0.02)), axis=1).mean()
     assert model.score_samples(unseen).mean() > alone + 20
     assert model.lower_bounds_[-1] > model.lower_bounds_[0] + 50
     mean, sd = model.encode(unseen)
