@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reports import modes, paired, runs, tables_of_alarms, tables_of_efficiency, tables_of_quantities
-from reports.records import RecordsError, calibrations, open_folder, write_atomically
+from reports.records import RecordsError, open_folder, write_atomically
+from reports.records.calibrations import calibrated
 from reports.section import Section, keep
 
 TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
@@ -38,7 +39,7 @@ def write(
     cells = records.cells()
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    results = runs.read(cells, records.curves(), records.quantities(), calibrations.calibrated(where))
+    results = runs.read(cells, records.curves(), records.quantities(), calibrated(where))
     made = {table: TABLES[table](results) for table in tables}
     if measured is not None:
         made = {"measured": measured, **made}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from targets import reference
 from targets.exponential import exp_minus
-from targets.kernel import Matrix, data_matrix, density, helper, kernel
+from targets.kernel import Matrix, Vector, data_matrix, density, helper, kernel
 from targets.target import Generative, Named, Target
 
 TEMPERATURE = np.array([53, 57, 58, 63, 66, 67, 68, 69, 70, 72, 73, 75, 76, 78, 79, 81], dtype=np.float64)
