@@ -21,7 +21,8 @@ from reports import (
     tables_of_fits,
     tables_of_quantities,
 )
-from reports.records import RecordsError, calibrations, open_folder, write_atomically
+from reports.records import RecordsError, open_folder, write_atomically
+from reports.records.calibrations import calibrated
 from reports.section import Page, Section, keep
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def write(
     cells = records.cells()
     if len(cells) == 0:
         raise RecordsError("there are no finished cells to report on")
-    results = runs.read(cells, records.curves(), records.quantities(), calibrations.calibrated(where))
+    results = runs.read(cells, records.curves(), records.quantities(), calibrated(where))
     made = {table: TABLES[table](results) for table in tables}
     if measured is not None:
         made = {"measured": measured, **made}

@@ -12,6 +12,7 @@ is the log evidence.
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from targets import reference
 from targets.exponential import exp_minus
@@ -128,12 +129,12 @@ def gaussian_process_classification() -> Target:
     return reference.attach(target)
 
 
-def _data(failed: Vector) -> Matrix:
+def _data(failed: npt.ArrayLike) -> Matrix:
     data = np.zeros((4, len(TEMPERATURE)))
-    data[:3] = TEMPERATURE, LAUNCHES, failed
+    data[:3] = TEMPERATURE, LAUNCHES, np.asarray(failed)
     # of the priors, and of the binomial coefficients
     data[3, 0] = math.log(PRIOR_PRECISION) - 0.5 * (HEAD + len(TEMPERATURE)) * _LOG_2PI
-    data[3, 0] += sum(math.log(math.comb(int(m), int(k))) for m, k in zip(LAUNCHES, failed, strict=True))
+    data[3, 0] += sum(math.log(math.comb(int(m), int(k))) for m, k in zip(LAUNCHES, data[2], strict=True))
     return data
 
 

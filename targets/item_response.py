@@ -95,8 +95,6 @@ def item_response(*, students: int = 400, questions: int = 100, seed: int = 0) -
     """
     for name, value, most in (("students", students, MOST_STUDENTS), ("questions", questions, MOST_QUESTIONS)):
         require(1 <= value <= most, f"item_response: {name}={value} is not accepted; it takes 1 to {most}")
-    rng = np.random.default_rng(seed)
-    level = MEAN + rng.standard_normal(students)[:, None] - rng.standard_normal(questions)
     centre = np.zeros(1 + students + questions)
     centre[0] = MEAN
     target = Target(
@@ -104,7 +102,7 @@ def item_response(*, students: int = 400, questions: int = 100, seed: int = 0) -
         dim=1 + students + questions,
         log_density_and_gradient=posterior,
         log_density=posterior_density,
-        data=data_matrix(_sums(rng, level)),
+        data=data_matrix(_sums(_answers(students, questions, seed))),
         coordinates=(
             "mean",
             *(f"ability[{i}]" for i in range(1, students + 1)),
@@ -113,17 +111,27 @@ def item_response(*, students: int = 400, questions: int = 100, seed: int = 0) -
         gaussian_prior=GaussianPrior(centre, np.ones(len(centre))),
         generative=Generative(
             lambda rng: centre + rng.standard_normal(len(centre)),
-            lambda rng, x: _sums(rng, x[0] + x[1 : 1 + students, None] - x[1 + students :]),
+            lambda rng, x: _sums(_drawn(rng, x[0] + x[1 : 1 + students, None] - x[1 + students :])),
         ),
         description=f"abilities of {students} students and difficulties of {questions} questions",
     )
     return reference.attach(target)
 
 
-def _sums(rng: np.random.Generator, level: Matrix) -> Matrix:
-    """The data of answers that are drawn at log odds (students, questions)."""
-    right = rng.logistic(size=level.shape) < level
-    data = np.zeros((2, sum(level.shape)))
-    data[0] = np.concatenate([right.sum(axis=1), right.sum(axis=0)])
-    data[1, 0] = len(level)
+def _answers(students: int, questions: int, seed: int) -> Matrix:
+    """(students, questions), 1 where the answer is right."""
+    rng = np.random.default_rng(seed)
+    return _drawn(rng, MEAN + rng.standard_normal(students)[:, None] - rng.standard_normal(questions))
+
+
+def _drawn(rng: np.random.Generator, level: Matrix) -> Matrix:
+    """The same at log odds (students, questions)."""
+    return np.asarray(rng.logistic(size=level.shape) < level, dtype=np.float64)
+
+
+def _sums(answers: Matrix) -> Matrix:
+    """What the kernel takes."""
+    data = np.zeros((2, sum(answers.shape)))
+    data[0] = np.concatenate([answers.sum(axis=1), answers.sum(axis=0)])
+    data[1, 0] = len(answers)
     return data

@@ -12,6 +12,7 @@ import pytest
 
 import harness
 import reports
+from harness import plugins, registry
 from harness.budget import Budget
 from harness.calibration import verdict
 from harness.calibration.quantities import JOINT, LIKELIHOOD, Ranked
@@ -112,21 +113,19 @@ def test_the_exact_answer_is_calibrated() -> None:
 
 @pytest.mark.parametrize(
     "method",
-    [
-        Closed(shrunk=0.85),
-        Closed(shrunk=1.2),
-        Closed(shifted=0.3),
-        Closed(meanfield=True, shrunk=0.9),
-    ],
-    ids=["sds 15 % too small", "sds 20 % too large", "means off by 0.3 sd", "mean field"],
+    [Closed(shrunk=0.85), Closed(shifted=0.3), Closed(meanfield=True)],
+    ids=["sds 15 % too small", "means off by 0.3 sd", "mean field"],
 )
 def test_planted_errors_are_flagged(method: Closed) -> None:
-    """Of 400 repetitions at level 0.01. With the sds off alone, or the means, 300 of 300 were found, at other seeds."""
+    """Of 400 repetitions at level 0.01. Of sds 15 % too small, and of means off by 0.3 sd, 300 in 300 were found.
+
+    The posterior is correlated: the sds of the mean-field optimum are 0.85, 0.93 and 0.81 of the true ones.
+    """
     said = judged(method, 400)
     assert not said["calibrated"] and said["reasons"]
     off = [each["score_sd"] for each in said["quantities"][:3]]
-    if method.shrunk != 1.0:
-        assert all((sd > 1) == (method.shrunk < 1) for sd in off)
+    if not method.shifted:
+        assert np.mean(off) > 1.05, "too narrow"
 
 
 def test_failures_are_counted_and_too_many_are_no_verdict() -> None:
@@ -212,3 +211,66 @@ def test_nothing_to_show_is_said(tmp_path: Path) -> None:
     (tmp_path / calibrations.FILE).write_text("[{}]")
     with pytest.raises(reports.records.RecordsError, match="is damaged"):
         calibration.write(tmp_path)
+
+
+RASH = """
+import os
+import numpy as np
+from targets.protocols import Phase, Status, Work
+
+class Run:
+    phase, status, reason = Phase.RUN, Status.RUNNING, ""
+
+    def __init__(self, dim):
+        self.dim, self.work = dim, Work()
+
+    def advance(self, work):
+        self.work.gradient_evaluations += 1
+        self.status = Status.CONVERGED
+
+    def approximation(self):
+        return self
+
+    def sample(self, rng, n):
+        return rng.standard_normal((n, self.dim))
+
+    def diagnostics(self):
+        return {}
+
+class Rash:
+    tags = frozenset({"vi"})
+
+    def unfit(self, target):
+        return None
+
+    def compile(self, target):
+        pass
+
+    def start(self, target, seed):
+        if seed % 5 == 0:
+            os._exit(7)
+        return Run(target.dim)
+
+METHODS = {"NAME": lambda: Rash()}
+"""
+
+
+def test_a_method_that_ends_its_process_fails_in_those_repetitions_alone(
+    crossover: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "_loaded", dict(plugins._loaded))
+    monkeypatch.setattr(plugins, "_digests", dict(plugins._digests))
+    monkeypatch.setattr(registry.PLUGIN_METHODS, "plugins", dict(registry.PLUGIN_METHODS.plugins))
+    name = f"rash_{tmp_path.name.replace('-', '_')}"
+    plugin = tmp_path / f"{name}.py"
+    plugin.write_text(RASH.replace("NAME", name))
+    asked = ("calibrate", "eight_schools", "-m", name, "--plugin", plugin, "-o", tmp_path / "out", "--repetitions", 24)
+    code, out, err = crossover(*asked)
+    of = [Repetition("eight_schools", name, 1, number, Budget(100_000, 60.0)) for number in range(1, 25)]
+    dies = [int(each.stream(1).integers(2**62)) % 5 == 0 for each in of]
+    said = calibrations.read(tmp_path / "out")[0]
+    assert code == 1 and said["repetitions"] == 24, err
+    assert said["failed"] == sum(dies) and f"{sum(dies)} failed" in out
+    assert said["failed"] == 0 or "exit code 7" in said["failures"][0]["reason"]
+    rows = {row["repetition"]: row["status"] for row, _, _ in repetitions.read_all(tmp_path / "out")}
+    assert [rows[number] == "failed" for number in range(1, 25)] == dies

@@ -101,8 +101,8 @@ PLANTED: dict[str, Callable[[Generative], Generative]] = {
 
 @pytest.mark.parametrize("error", PLANTED)
 def test_planted_errors_are_found(error: str) -> None:
-    """Each of five times: with a power of 0.99 that fails once in twenty, with 0.9999 once in two thousand."""
+    """Each of three times: with a power of 0.9999 that fails once in three thousand."""
     target = MODEL.target(np.zeros(30))
     assert target.generative is not None
     assert not wrong(target, target.generative, 1)
-    assert all(wrong(target, PLANTED[error](target.generative), seed) for seed in range(5))
+    assert all(wrong(target, PLANTED[error](target.generative), seed) for seed in range(3))
