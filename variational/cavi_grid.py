@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.interpolate import CubicSpline, PchipInterpolator
+from scipy.special import xlogy
 
 from targets.kernel import Vector
 from targets.options import require
@@ -83,8 +84,7 @@ class Table:
         """Differential entropy of the product, in nats."""
         total = 0.0
         for axis, mass in zip(self.axes, self.masses, strict=True):
-            held = mass[mass > 0]
-            total -= float(held @ np.log(held / (axis[1] - axis[0])))
+            total += float(np.log(axis[1] - axis[0]) - xlogy(mass, mass).sum())
         return total
 
 
