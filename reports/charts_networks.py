@@ -68,6 +68,8 @@ def amortisation(figure: "Figure", numbers: Numbers) -> None:
                 axes.axhline(curve["approximation"], color=colour, linestyle=":", label=f"approximation, {name}")
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.set_xticks(curves[0]["data_sets"], [f"{number:,}" for number in curves[0]["data_sets"]])
+        axes.minorticks_off()
         axes.set(title=model, xlabel="simulated data sets in training")
         axes.legend(fontsize=8)
     figure.axes[0].set_ylabel("gap, nats a data set")
