@@ -1,4 +1,4 @@
-"""Another stream of random numbers for the whole suite: CROSSOVER_TEST_STREAM=7 pytest tests/samplers tests/laws.
+"""Another stream of random numbers for the whole suite, CROSSOVER_TEST_STREAM=7, and long tests, which `--long` adds.
 
 Statistical tests have fixed seeds, so that what they say is repeatable. Whether they hold for other seeds too is asked
 by running them on other streams: the number is mixed into every seed but those of the targets, whose data stay.
@@ -14,6 +14,19 @@ import numpy as np
 import pytest
 
 STREAM = int(os.environ.get("CROSSOVER_TEST_STREAM", "0"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked `long` too: minutes each on one core")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -49,7 +49,8 @@ def computed(target: Target) -> Bridged:
         f"{target.label} has no reference draws of posteriordb to compute its log normaliser from",
     )
     assert truth is not None and truth.reference_draws is not None  # noqa: S101
-    chains = int(truth.certificate.details["chains"])
+    chains = truth.certificate.details["chains"]
+    assert isinstance(chains, int)  # noqa: S101
     draws = truth.reference_draws.reshape(chains, -1, target.dim)
     return bridge(target.log_densities, draws, (), np.random.default_rng(zlib.crc32(target.name.encode())))
 

@@ -97,7 +97,9 @@ def skip_without_its_folder(page: pathlib.Path) -> None:
         pytest.skip(f"{ENVIRONMENT} names no folder of posteriordb")
 
 
-@pytest.mark.parametrize("name", ["add-a-target", "add-a-method", "first-run", "posteriordb"])
+@pytest.mark.parametrize(
+    "name", ["add-a-target", "add-a-method", "first-run", pytest.param("posteriordb", marks=pytest.mark.long)]
+)
 def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path) -> None:
     page = HOUSE / "docs" / f"{name}.md"
     skip_without_its_folder(page)

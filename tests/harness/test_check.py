@@ -12,7 +12,28 @@ from targets.options import UsageError
 OPTIONS = {"elliptical_slice": ["", "[gaussian=fitted]"]}
 
 
-@pytest.mark.parametrize("spec", [name + each for name in registry.names() for each in OPTIONS.get(name, [""])])
+LONG = {
+    "smc",
+    "realnvp",
+    "planar",
+    "iwvi",
+    "alpha_vi",
+    "bam_lowrank",
+    "ngvi",
+    "jsa",
+    "boosting",
+    "dadvi",
+}  # see `--long`
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(name + each, marks=pytest.mark.long if name in LONG else ())
+        for name in registry.names()
+        for each in OPTIONS.get(name, [""])
+    ],
+)
 def test_every_method_is_right(spec: str) -> None:
     ((_, findings),) = check.check(spec)
     assert {finding.what for finding in findings} >= {"repeats", "resumes", "counts", "mean", "fails by name"}

@@ -59,6 +59,9 @@ CASES = [
 ]
 
 
+LONG = {("ensemble", "logistic"), ("smc", "logistic")}  # half a minute each; see `--long`
+
+
 def squares(draws: Draws, target: targets.Target) -> Draws:
     assert target.truth is not None
     return Draws((draws.values - target.truth.moments.mean) ** 2)
@@ -96,7 +99,9 @@ def alarm(draws: Draws, target: targets.Target) -> float:
     return float(np.max(found))
 
 
-@pytest.mark.parametrize(("name", "case"), CASES)
+@pytest.mark.parametrize(
+    ("name", "case"), [pytest.param(*case, marks=pytest.mark.long if case in LONG else ()) for case in CASES]
+)
 def test_means_and_variances_are_those_of_the_truth(name: str, case: str) -> None:
     where, options = (EVERYBODY | FAR_MODES)[case]
     target = targets.load(where, **options)

@@ -173,7 +173,10 @@ def checkpoints(name: str, target: Target, cuts: np.random.Generator | None) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("target", CUT)
+@pytest.mark.parametrize(
+    "target",
+    [pytest.param(t, marks=() if t in ("correlated_gaussian", "eight_schools") else pytest.mark.long) for t in CUT],
+)
 def test_results_are_the_same_bits_however_the_work_is_cut(name: str, target: str) -> None:
     loaded = targets.load(target, **CUT[target])
     if method(name).unfit(loaded):

@@ -76,7 +76,9 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("error", PLANTED)
+@pytest.mark.parametrize(
+    "error", [pytest.param(e, marks=pytest.mark.long if e == "directions chosen by the state" else ()) for e in PLANTED]
+)
 def test_planted_errors_are_caught(
     error: str, telling: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
 ) -> None:
