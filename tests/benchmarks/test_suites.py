@@ -19,6 +19,7 @@ import benchmarks.memory
 import benchmarks.startup
 import benchmarks.steps
 import benchmarks.threads
+from tests.tiers import seldom
 
 HOUSE = pathlib.Path(__file__).resolve().parents[2]
 CONFIGURATION: dict[str, Any] = json.loads((HOUSE / "asv.conf.json").read_text())
@@ -105,7 +106,11 @@ def run(suite: type, parameters: tuple[Any, ...]) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("suite", [s for s in SUITES if not hasattr(s, "setup_cache")], ids=lambda s: s.__name__)
+@pytest.mark.parametrize(
+    "suite",
+    seldom([s for s in SUITES if not hasattr(s, "setup_cache")], {benchmarks.steps.GradientVariance}),
+    ids=lambda s: s.__name__,
+)
 def test_suites_run(suite: type, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarks.steps, "COORDINATES", 20_000)
     monkeypatch.setattr(benchmarks.threads, "GRADIENTS", 500)

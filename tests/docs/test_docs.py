@@ -27,6 +27,7 @@ from targets.catalogue import Catalogue
 from targets.options import defaults
 from targets.posteriordb import ENVIRONMENT
 from targets.registry import DISCRETE, TARGETS
+from tests.tiers import seldom
 from variational.registry import ESTIMATORS
 from variational.registry import METHODS as VARIATIONAL
 
@@ -97,9 +98,7 @@ def skip_without_its_folder(page: pathlib.Path) -> None:
         pytest.skip(f"{ENVIRONMENT} names no folder of posteriordb")
 
 
-@pytest.mark.parametrize(
-    "name", ["add-a-target", "add-a-method", "first-run", pytest.param("posteriordb", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("name", seldom(["add-a-target", "add-a-method", "first-run", "posteriordb"], {"posteriordb"}))
 def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path) -> None:
     page = HOUSE / "docs" / f"{name}.md"
     skip_without_its_folder(page)
@@ -114,7 +113,7 @@ def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path)
         assert not missing, f"{command.line} does not print {missing}, but\n{printed}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", seldom(PAGES, {HOUSE / "docs" / "networks.md"}), ids=lambda page: page.stem)
 def test_snippets_of_python_run(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
     skip_without_its_folder(page)
     snippets = [block for block in blocks(page) if block.language == "python"]

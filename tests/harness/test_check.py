@@ -8,32 +8,28 @@ import pytest
 import targets
 from harness import check, registry
 from targets.options import UsageError
+from tests.tiers import always
 
 OPTIONS = {"elliptical_slice": ["", "[gaussian=fitted]"]}
 
 
-LONG = {
-    "smc",
-    "realnvp",
-    "planar",
-    "iwvi",
-    "alpha_vi",
-    "bam_lowrank",
-    "ngvi",
-    "jsa",
-    "boosting",
-    "dadvi",
-}  # see `--long`
+SPECS = [name + each for name in registry.names() for each in OPTIONS.get(name, [""])]
+SHORT = {
+    "hmc",
+    "nuts",
+    "slice",
+    "random_walk",
+    "laplace",
+    "cavi",
+    "advi_fullrank",
+    "pathfinder",
+    "mixture_vi",
+    "msc",
+    "svgd",
+}
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        pytest.param(name + each, marks=pytest.mark.long if name in LONG else ())
-        for name in registry.names()
-        for each in OPTIONS.get(name, [""])
-    ],
-)
+@pytest.mark.parametrize("spec", always(SPECS, SHORT))
 def test_every_method_is_right(spec: str) -> None:
     ((_, findings),) = check.check(spec)
     assert {finding.what for finding in findings} >= {"repeats", "resumes", "counts", "mean", "fails by name"}

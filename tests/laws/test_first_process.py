@@ -40,7 +40,9 @@ METHODS = [
 @pytest.mark.parametrize(
     ("target", "methods"),
     [
-        ("logistic_regression", METHODS),  # a kernel that calls a kernel, and helpers with sums
+        pytest.param(
+            "logistic_regression", METHODS, marks=pytest.mark.long
+        ),  # a kernel that calls a kernel, and helpers with sums
         ("gmm_posterior[model=full]", []),
         ("eight_schools", []),
         ("correlated_gaussian[structure=rotated,dim=50]", []),

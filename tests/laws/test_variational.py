@@ -12,6 +12,7 @@ from targets.options import UsageError, defaults
 from targets.plain import counting
 from targets.protocols import Approximation, Run, Status
 from targets.target import Target
+from tests.tiers import always
 from variational import METHODS, method
 from variational.closed_form import forward_optimum, reverse_optimum
 from variational.gaussian import Gaussian
@@ -173,10 +174,7 @@ def checkpoints(name: str, target: Target, cuts: np.random.Generator | None) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "target",
-    [pytest.param(t, marks=() if t in ("correlated_gaussian", "eight_schools") else pytest.mark.long) for t in CUT],
-)
+@pytest.mark.parametrize("target", always(CUT, {"correlated_gaussian", "eight_schools"}))
 def test_results_are_the_same_bits_however_the_work_is_cut(name: str, target: str) -> None:
     loaded = targets.load(target, **CUT[target])
     if method(name).unfit(loaded):

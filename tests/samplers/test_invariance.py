@@ -21,6 +21,7 @@ from samplers.gradient_free import no_density
 from samplers.pointer import pointer
 from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from targets.kernel import FASTMATH, Loop, aligned, zeros
+from tests.tiers import seldom
 
 DRAWS = 4000
 DRAWS_OF_NUTS = 16000  # errors in trees shift less: half the difference is found with the same probability
@@ -165,9 +166,7 @@ def test_planted_errors_are_caught(error: str) -> None:
     assert max(alarms) > SEEN, alarms
 
 
-@pytest.mark.parametrize(
-    "error", [pytest.param(e, marks=pytest.mark.long if e in SLOWLY_SEEN else ()) for e in PLANTED_IN_NUTS]
-)
+@pytest.mark.parametrize("error", seldom(PLANTED_IN_NUTS, SLOWLY_SEEN))
 def test_planted_errors_in_nuts_are_caught(error: str) -> None:
     broken = planted(tree, *PLANTED_IN_NUTS[error])
 

@@ -27,6 +27,7 @@ from targets.plain import from_python
 from targets.protocols import Phase, Status
 from targets.registry import TARGETS
 from targets.target import HARD_BOUNDARY
+from tests.tiers import always
 
 DRAWS = 4000
 ALARM = 5.5
@@ -116,7 +117,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("error", PLANTED)
+@pytest.mark.parametrize("error", always(PLANTED, {"velocity never normalised", "steps that depend on the state"}))
 def test_planted_errors_are_caught(error: str) -> None:
     loop = planted(PLANTED[error])
     alarms = []

@@ -18,6 +18,7 @@ from samplers.slices import slicer
 from targets.kernel import aligned, density, empty, kernel
 from targets.plain import counting
 from targets.protocols import Phase, Status
+from tests.tiers import seldom
 
 ALARM = 5.5
 SEEN = 10.0  # what a planted error must reach
@@ -76,9 +77,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize(
-    "error", [pytest.param(e, marks=pytest.mark.long if e == "directions chosen by the state" else ()) for e in PLANTED]
-)
+@pytest.mark.parametrize("error", seldom(PLANTED, {"directions chosen by the state"}))
 def test_planted_errors_are_caught(
     error: str, telling: list[targets.Target], drift: Callable[..., float], planted: Callable[..., Any]
 ) -> None:
