@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from targets.conjugate.model import Conjugate
 from targets.kernel import Density, Kernel, Matrix, Vector, compiled, data_matrix, densities, empty, raise_failure
 from targets.options import spec
 from targets.quantity import Quantity
@@ -110,7 +111,7 @@ class Target:
         tags: words to select by, such as 'exact', 'multimodal', 'heavy-tailed', 'real-data'.
         options: the options that made it; `changed` names those that differ from their defaults.
         registered: whether `targets.load` made it, so that another process can make it again.
-        gaussian, gaussian_prior, rows, sites, named: optional structure that some methods require.
+        gaussian, gaussian_prior, rows, sites, conjugate, named: optional structure that some methods require.
         invariant: quantities that no relabelling of the coordinates changes, for a density that such a one leaves as it
             is: errors of them are errors of the answer, whatever the labels.
         predictions: what the model predicts of rows of its data, such as means, probabilities or densities; of many
@@ -139,6 +140,7 @@ class Target:
     gaussian_prior: GaussianPrior | None = None
     rows: Rows | None = None
     sites: Sites | None = None
+    conjugate: Conjugate | None = None
     named: Named | None = None
     invariant: Named | None = None
     predictions: Named | None = None
@@ -201,6 +203,7 @@ class Target:
             truth=None,
             gaussian=None,
             sites=None,
+            conjugate=None,
             predictions=None,
             quantities=(),
             place=None,
