@@ -366,15 +366,15 @@ def reference(
 
 @cli.command()
 @plugin_option
-def warmup(plugin_files: tuple[str, ...]) -> None:
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes at a time; by default one a core.")
+def warmup(plugin_files: tuple[str, ...], jobs: int | None) -> None:
     """Compile all targets and methods now, so that no race has to."""
-    from harness import registry, work
+    from harness import compiling, registry
     from targets import cache
 
     _load_plugins(plugin_files)
     found = [spec.name for spec in registry.select_targets(["*"], _say)]
-    pairs = [(target, method) for target in found for method in registry.names()]
-    done = work.compile_pairs(tuple(pairs))
+    done = compiling.everything(found, registry.names(), jobs or compiling.cores())
     removed = cache.prune()
     _say(f"{done} pairs of a target and a method are compiled in {cache.folder()}")
     if removed:

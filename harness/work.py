@@ -35,7 +35,7 @@ class Calibrate:
 
 @dataclass(frozen=True)
 class Warmup:
-    """Compile what these pairs of SPECs need, so that no two processes compile at once."""
+    """Compile what these pairs of SPECs need, before processes that run at the same time want it."""
 
     pairs: tuple[tuple[str, str], ...]
     plugins: tuple[str, ...]

@@ -108,7 +108,10 @@ def run(suite: type, parameters: tuple[Any, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "suite",
-    seldom([s for s in SUITES if not hasattr(s, "setup_cache")], {benchmarks.steps.GradientVariance}),
+    seldom(
+        [s for s in SUITES if not hasattr(s, "setup_cache")],
+        {benchmarks.steps.GradientVariance, benchmarks.steps.DrawOverhead},
+    ),
     ids=lambda s: s.__name__,
 )
 def test_suites_run(suite: type, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 import targets
 from harness import check, registry
 from targets.options import UsageError
-from tests.tiers import always
+from tests.tiers import always, seldom
 
 OPTIONS = {"elliptical_slice": ["", "[gaussian=fitted]"]}
 
@@ -40,7 +40,19 @@ def test_every_method_is_right(spec: str) -> None:
 SLOW = ("item_response", "horseshoe")
 
 
-@pytest.mark.parametrize("name", [name for name in targets.names() if name not in SLOW])
+RARE = {
+    "gaussian_process_regression",
+    "lotka_volterra",
+    "radon",
+    "gaussian_process_classification",
+    "low_dim_gauss_mix-low_dim_gauss_mix",
+    "gp_pois_regr-gp_regr",
+    "stochastic_volatility",
+    "diamonds-diamonds",
+}
+
+
+@pytest.mark.parametrize("name", seldom([name for name in targets.names() if name not in SLOW], RARE))
 def test_every_target_is_right(name: str) -> None:
     """What the harness adds to `tests/laws/test_targets.py`."""
     ((_, findings),) = check.check(name, seed=3)

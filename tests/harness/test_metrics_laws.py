@@ -13,6 +13,7 @@ from targets import Target
 from targets.registry import TARGETS
 from targets.target import HARD_BOUNDARY
 from tests.loading import load
+from tests.tiers import seldom
 from variational.gaussian import Gaussian
 
 ALWAYS = ("mean_error", "covariance_error", "sliced_wasserstein", "coverage_90", "sd_ratio_worst")
@@ -26,6 +27,7 @@ def flattery(target: Target) -> float:
     return target.dim * (target.dim + 3) / (4 * effective)
 
 
+COSTLY = {"gaussian_process_regression", "radon", "brownian_motion", "item_response"}
 OWN = [name for name, entry in TARGETS.entries.items() if "posteriordb" not in entry.tags]
 
 
@@ -36,7 +38,7 @@ def known(name: str) -> Target:
     return target
 
 
-@pytest.mark.parametrize("name", targets.names())
+@pytest.mark.parametrize("name", seldom(targets.names(), COSTLY))
 def test_the_truth_s_own_draws_are_near_their_floors(name: str) -> None:
     """2,000 draws, others than those of the reference where there is an exact sampler.
 
@@ -60,7 +62,7 @@ def test_the_truth_s_own_draws_are_near_their_floors(name: str) -> None:
         assert error < factor * floor + 2 * seen[metric.reference_floor], metric.name
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", seldom(OWN, COSTLY))
 def test_a_gaussian_with_the_true_moments_and_a_poorer_one(name: str) -> None:
     target = known(name)
     assert target.truth is not None
@@ -90,7 +92,7 @@ def test_a_gaussian_with_the_true_moments_and_a_poorer_one(name: str) -> None:
         assert seen["kl_reverse"] == pytest.approx(max(0.0, target.truth.log_normaliser - seen["elbo"]))
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", seldom(OWN, COSTLY))
 def test_summaries_are_plain(name: str) -> None:
     target = known(name)
     assert target.truth is not None

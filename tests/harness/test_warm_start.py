@@ -256,7 +256,7 @@ def met(sampler: str, fit: str) -> bool:
     ],
 )
 def test_any_sampler_starts_from_any_fit(target, sampler: str, fit: str) -> None:
-    method = registry.method(f"{sampler}[warm_start={fit},take=draws+metric,fit_budget=10000]")
+    method = registry.method(f"{sampler}[warm_start={fit},take=draws+metric,fit_budget=2000]")
     if (why := method.unfit(target)) is not None:
         pytest.skip(why)
     outcome = race(target, method, 1, Budget(20_000, 60.0))

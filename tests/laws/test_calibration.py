@@ -13,6 +13,7 @@ import pytest
 import samplers
 from targets.uniformity import Uniformity, band, below, ranks, ranks_of, stays
 from tests.laws.calibration import Regression, Sampler, calibrate, prior_sd
+from tests.tiers import seldom
 
 ALPHA = 1e-4
 REPLICATIONS = 500
@@ -59,7 +60,10 @@ def unfit(name: str) -> str | None:
     return samplers.method(name).unfit(MODEL.target(np.zeros(len(MODEL.design))))
 
 
-@pytest.mark.parametrize("name", [name for name in samplers.names() if "unadjusted" not in samplers.method(name).tags])
+@pytest.mark.parametrize(
+    "name",
+    seldom([name for name in samplers.names() if "unadjusted" not in samplers.method(name).tags], {"smc"}),
+)
 def test_prior_draws_rank_uniformly_among_posterior_draws(name: str) -> None:
     if reason := unfit(name):
         pytest.skip(f"{name} does not run here: {reason}")

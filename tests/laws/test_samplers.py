@@ -83,11 +83,13 @@ def test_the_same_seed_gives_the_same_draws_and_another_seed_others(name: str, g
 
 @Name
 def test_chains_are_independent(name: str, gaussian: targets.Target) -> None:
-    """Correlation between two chains of about 2000 effective draws: 0.15 is over six standard errors."""
+    """Correlations within six standard errors of zero, which is far below that of chains with one generator, 1."""
     options = OPTIONS.get(name, {})
-    draws = samplers.sample(gaussian, name, num_samples=6000, num_chains=3, seed=5, **options).values[:, :, 0]
-    draws = draws[:: len(draws) // 3]  # of an ensemble one walker
-    assert np.max(np.abs(np.corrcoef(draws) - np.eye(3))) < 0.15
+    draws = samplers.sample(gaussian, name, num_samples=6000, num_chains=3, seed=5, **options).values
+    draws = draws[:: len(draws) // 3, :, :1]  # of an ensemble one walker
+    limit = 6 / np.sqrt(min(samplers.Draws(chain[None]).ess_bulk[0] for chain in draws))
+    assert limit < 0.7
+    assert np.max(np.abs(np.corrcoef(draws[:, :, 0]) - np.eye(3))) < limit
 
 
 @Name

@@ -16,6 +16,7 @@ from targets.check import Finding, check_target
 from targets.gradient_check import TOLERANCE, gradient_error
 from targets.kernel import empty
 from tests.loading import load
+from tests.tiers import seldom
 
 # Options beside the defaults under which every law is tried as well.
 VARIANTS: dict[str, list[dict[str, object]]] = {
@@ -80,7 +81,10 @@ def _case_name(case: tuple[str, dict[str, object]]) -> str:
     return f"{name}[{','.join(f'{key}={value}' for key, value in options.items())}]"
 
 
-@pytest.fixture(params=CASES, ids=_case_name, scope="module")
+COSTLY = [("item_response", {}), ("gmm_posterior", {"model": "full", "components": 3, "n": 300, "separation": 2.0})]
+
+
+@pytest.fixture(params=seldom(CASES, COSTLY), ids=_case_name, scope="module")
 def target(request: pytest.FixtureRequest) -> targets.Target:
     name, options = request.param
     return load(name, **options)

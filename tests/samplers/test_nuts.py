@@ -28,6 +28,7 @@ from samplers.scale import Scale, dense_scale, diagonal_scale, low_rank_scale
 from targets.kernel import FASTMATH, aligned, zeros
 from targets.plain import from_python
 from targets.protocols import Phase
+from tests.tiers import seldom
 
 FIELDS = ("lp", "n_steps", "diverging", "acceptance_rate", "tree_depth", "energy")
 
@@ -221,7 +222,18 @@ def planted(right: str, wrong: str) -> Any:
     return numba.njit(tree.advance.signature, error_model="numpy", fastmath=set(FASTMATH))(names["advance"])
 
 
-@pytest.mark.parametrize("error", PLANTED)
+@pytest.mark.parametrize(
+    "error",
+    seldom(
+        PLANTED,
+        {
+            "energy of the end, not of the draw",
+            "one doubling more",
+            "the top unbiased",
+            "no check across the join at the top",
+        },
+    ),
+)
 def test_the_reference_tells_planted_errors(error: str) -> None:
     broken = planted(*PLANTED[error])
     assert any(disagreement(case, "diagonal", broken) > 1e-3 for case in CASES)

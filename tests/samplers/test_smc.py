@@ -33,6 +33,7 @@ from samplers.tempering import scratch_for
 from targets.kernel import FASTMATH, aligned, zeros
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
+from tests.tiers import always
 
 ALARM = 5.0
 DRAWS = 16000
@@ -117,7 +118,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("error", PLANTED)
+@pytest.mark.parametrize("error", always(PLANTED, {"sign of the reference's slope", "beta left out of the energy"}))
 def test_planted_errors_in_moves_are_caught(gaussian: targets.Target, error: str) -> None:
     """A wrong slope leaves the density invariant: Metropolis corrects it. It shows in the acceptance."""
     broken = planted(*PLANTED[error])

@@ -26,6 +26,7 @@ from samplers.tempered_replicas import DOWNWARDS, NOWHERE, UPWARDS, replicas_at
 from samplers.tempered_scan import Ladder
 from samplers.tempering import Reference, scratch_for
 from targets.kernel import FASTMATH, aligned, zeros
+from tests.tiers import always
 
 SYSTEMS = 4000
 SCANS = 3
@@ -145,7 +146,7 @@ def planted(right: str, wrong: str) -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize("error", PLANTED)
+@pytest.mark.parametrize("error", always(PLANTED, {"sign of the swap ratio", "width of the draws from the reference"}))
 def test_planted_errors_are_caught(error: str) -> None:
     broken = planted(*PLANTED[error])
     assert any(scanned(targets.load(name, **options), broken, 1.2, 2 * SYSTEMS)[0] > ALARM for name, options in PAIRS)

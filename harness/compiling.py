@@ -1,0 +1,35 @@
+"""All targets and methods compiled at once, in as many processes as there are cores.
+
+Every compiled function has one signature, hence one entry in its file of the cache: two processes that happen to
+compile the same one write the same. The kernels come first, so that the methods find them.
+"""
+
+import os
+from collections.abc import Sequence
+
+from harness.executor import Executor, Task
+from harness.plugins import loaded
+from harness.work import Warmup
+
+SECONDS = 1800.0  # a task
+KERNELS = ("hmc", "random_walk")  # between them they want all that a target has compiled
+MOST = 8  # processes: each holds some 400 MB
+
+
+def cores() -> int:
+    """How many processes compile at once by default."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(mine, MOST)
+
+
+def everything(targets: Sequence[str], methods: Sequence[str], jobs: int) -> int:
+    """Compile every pair that fits; returns how many do. What fails to compile fails again where it is used."""
+    known = tuple(loaded())
+    kernels = [Warmup(tuple((target, method) for method in KERNELS), known) for target in targets]
+    pairs = [Warmup(tuple((target, method) for target in targets), known) for method in methods]
+    done = 0
+    with Executor(jobs) as executor:
+        for stage in (kernels, pairs):
+            tasks = [Task(str(k), warmup, SECONDS) for k, warmup in enumerate(stage)]
+            done = sum(finished.result or 0 for finished in executor.run(tasks))
+    return done
