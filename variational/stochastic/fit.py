@@ -44,7 +44,7 @@ class StochasticRun:
     Attributes:
         marks: the steps of this stage at which it was looked at, with the sum of theta until then.
         trials: bound, step size and average of each step size tried.
-        opened, height: theta at the start of the stage, and the bound there with its error.
+        opened, height: where the bound was highest in this stage, its start included, and the bound there with its error.
         best, accurate: the average that the last stage ended with, and whether its error is below half the tolerance.
     """
 
@@ -166,8 +166,11 @@ class StochasticRun:
     def _go_on(self, state: State) -> None:
         """With the stage, unless its steps have lowered the bound; it is asked whenever their number has doubled."""
         half = next(mark for mark in reversed(self.marks) if mark[0] <= state.steps // 2)
-        value, error = self._bound(state, self._average(state, *half))
-        if value >= self.height[0] - NOISE * math.hypot(error, self.height[1]):
+        average = self._average(state, *half)
+        bound = self._bound(state, average)
+        if bound[0] >= self.height[0] - NOISE * math.hypot(bound[1], self.height[1]):
+            if bound[0] > self.height[0]:
+                self.height, self.opened = bound, average
             self.marks.append((state.steps, state.vectors.total.copy()))
             state.thin_out()
             return
