@@ -18,8 +18,8 @@ from targets.options import require
 class MixtureChain:
     """One chain. Its state is the parameters: assignments are drawn anew in every sweep, and only their sums are kept.
 
-    A row holds the parameters by name, and behind them `log_g[k]`: the logarithms of the gamma variables that the
-    weights are, over their sum.
+    A row holds the parameters by name, and behind them `log_g[k]`: logarithms of gamma variables that the weights are
+    proportional to, whose sum keeps its prior.
     """
 
     def __init__(self, model: GaussianMixture, data: Matrix, rng: np.random.Generator) -> None:

@@ -83,8 +83,9 @@ def _draw(  # type: ignore[no-untyped-def]
     """Draw all parameters given `counts`, `sums` and `squares` as `_assign` wrote them about the present means.
 
     prior (3,): weight_concentration, mean_precision, degrees_of_freedom. The weights are gamma variables over their
-    sum; their logarithms are written to `log_amounts` (K,). Murphy 2007, "Conjugate Bayesian analysis of the Gaussian
-    distribution", section 9; the Wishart by Bartlett's decomposition, with the factor of the scale from below:
+    sum. `log_amounts` (K,) are the logarithms of gamma variables whose ratios are the same, and whose sum has its
+    prior's distribution, K concentrations: data say nothing of it. The normal-Wishart conditional is equations 10.60
+    to 10.63 of Bishop 2006; the Wishart by Bartlett's decomposition, with the factor of the scale from below:
     scale = U U' with U upper triangular, so that the precision's factor, inverse(U') times Bartlett's, is lower.
     """
     components, d = means.shape
@@ -96,8 +97,10 @@ def _draw(  # type: ignore[no-untyped-def]
     amount = 0.0
     for k in range(components):
         amount += math.exp(log_amounts[k] - top)
+    log_total = _log_gamma_draw(rng, components * prior[0])
     for k in range(components):
         log_weights[k] = log_amounts[k] - top - math.log(amount)
+        log_amounts[k] = log_weights[k] + log_total
         n = counts[k]
         precision = prior[1] + n
         for a in range(d):
