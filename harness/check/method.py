@@ -22,7 +22,8 @@ def check_method(method: Method, seed: int = 1) -> list[Finding]:
     """Run a method on targets whose answer is known, and on densities that have none.
 
     The first target is a Gaussian; or a small regression, for methods that need a prior and a likelihood over rows of
-    data; or a normal-Wishart posterior, for methods that need the conjugate model. What the author's method raises is a finding.
+    data; or a normal-Wishart posterior, for methods that need the conjugate model. What the author's method raises is a
+    finding.
     """
     findings: list[Finding] = []
     try:
