@@ -43,12 +43,12 @@ class Fitted(Estimator):
     @property
     def means_(self) -> Matrix:
         """(K, d) expected means."""
-        return self.posterior_.gaussians.mean
+        return np.asarray(self.posterior_.gaussians.mean)
 
     @property
     def covariances_(self) -> Matrix:
         """Inverses of expected precisions: (K, d, d), (d, d), (K, d) or (K,)."""
-        return self._shaped(self.posterior_.gaussians.covariances())
+        return np.asarray(self._shaped(self.posterior_.gaussians.covariances()))
 
     @property
     def precisions_cholesky_(self) -> Matrix:
@@ -56,7 +56,7 @@ class Fitted(Estimator):
         factor, kind = self.posterior_.gaussians.factor(), self.posterior_.gaussians
         if kind.crossed:
             upper = factor.transpose(0, 2, 1)
-            return self._shaped(upper[: len(kind.scale)])
+            return np.asarray(self._shaped(upper[: len(kind.scale)]))
         return np.asarray(factor[:, 0] if kind.scale.ndim == 2 else factor[:, 0, 0])
 
     @property
@@ -77,7 +77,7 @@ class Fitted(Estimator):
         return self.posterior_.gaussians.mean_precision
 
     @property
-    def degrees_of_freedom_(self) -> Vector | float:
+    def degrees_of_freedom_(self) -> Any:
         """(K,), or one number where all share a covariance."""
         return self._shaped(self.posterior_.gaussians.degrees_of_freedom)
 
@@ -95,7 +95,7 @@ class Fitted(Estimator):
     @property
     def mean_prior_(self) -> Vector:
         """(d,) as it was used."""
-        return self.prior_.gaussians.mean[0]
+        return np.asarray(self.prior_.gaussians.mean[0])
 
     @property
     def degrees_of_freedom_prior_(self) -> float:
@@ -105,7 +105,7 @@ class Fitted(Estimator):
     @property
     def covariance_prior_(self) -> Matrix:
         """(d, d), (d,) or a number, as it was used."""
-        return self.prior_.gaussians.scale[0]
+        return np.asarray(self.prior_.gaussians.scale[0])
 
     def _shaped(self, values: Matrix) -> Any:
         """Without the first axis where all components share one precision."""

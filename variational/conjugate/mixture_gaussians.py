@@ -47,7 +47,7 @@ class Gaussians:
     @property
     def d(self) -> int:
         """Coordinates."""
-        return self.mean.shape[1]
+        return int(self.mean.shape[1])
 
     def updated(self, moments: Moments) -> Self:
         """The posterior after rows with these moments, of which this is the prior."""

@@ -67,17 +67,18 @@ def prior(estimator: Any, mean: Vector, covariance: Matrix) -> Mixture:
         f"degrees_of_freedom_prior={freedom!r} is not accepted; with covariance_type={kind!r} and {d} features it "
         f"takes numbers above {above}",
     )
+    centre = mean
     if estimator.mean_prior is not None:
-        mean = np.array(estimator.mean_prior, dtype=np.float64)
+        centre = np.array(estimator.mean_prior, dtype=np.float64)
         require(
-            mean.shape == (d,) and bool(np.isfinite(mean).all()),
-            f"mean_prior of shape {mean.shape} is not accepted; it takes {d} finite numbers, one a feature",
+            centre.shape == (d,) and bool(np.isfinite(centre).all()),
+            f"mean_prior of shape {centre.shape} is not accepted; it takes {d} finite numbers, one a feature",
         )
     if estimator.covariance_prior is None:
-        scale = _default_scale(kind, covariance)
+        scale = _default_scale(kind, mean, covariance)
     else:
         scale = _scale(kind, d, np.array(estimator.covariance_prior, dtype=np.float64))
-    gaussians = STRUCTURES[kind](mean[None], np.array([float(precision)]), np.array([float(freedom)]), scale[None])
+    gaussians = STRUCTURES[kind](centre[None], np.array([float(precision)]), np.array([float(freedom)]), scale[None])
     size = estimator.n_components
     return Mixture(
         weights(estimator.weight_concentration_prior_type, estimator.weight_concentration_prior, size), gaussians
@@ -88,13 +89,14 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
 
 
-def _default_scale(kind: str, covariance: Matrix) -> Matrix:
+def _default_scale(kind: str, mean: Vector, covariance: Matrix) -> Matrix:
     advice = "give covariance_prior, or leave the column out"
     variances = np.diagonal(covariance).copy()
     if kind == "spherical":
         require(variances.mean() > 0, f"all rows are equal, so that their variance is no prior: {advice}")
         return np.asarray(variances.mean())
-    constant = np.flatnonzero(~(variances > 0))
+    # rounding makes a variance of a constant: (1e-13 of it)^2, at most
+    constant = np.flatnonzero(~(np.sqrt(variances) > 1e-13 * np.abs(mean)))
     require(
         len(constant) == 0,
         f"column {constant[0] if len(constant) else 0} is constant, so that its variance is no prior: {advice}",

@@ -89,7 +89,7 @@ def nearest(rows: Matrix, centres: Matrix) -> np.ndarray:
     """(m,) the number of the centre nearest each row."""
     origin = centres.mean(0)
     rows, centres = rows - origin, centres - origin
-    return np.argmin((centres**2).sum(1) - 2.0 * (rows @ centres.T), axis=1)
+    return np.asarray(np.argmin((centres**2).sum(1) - 2.0 * (rows @ centres.T), axis=1))
 
 
 def _squares(rows: Matrix, centre: Matrix) -> Matrix:

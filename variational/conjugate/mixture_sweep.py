@@ -25,8 +25,8 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 
 CUBE = float64[:, :, ::1]
+CONSTANTS, FACTORS = types.Array(float64, 1, "C", readonly=True), types.Array(float64, 3, "C", readonly=True)
 INDICES = int64[:, ::1]
-ROWS, ROW = 0, 1  # of the scratch `square`
 intrinsic: Any = numba_intrinsic
 
 
@@ -285,7 +285,7 @@ def _sweep(  # type: ignore[no-untyped-def]
 sweep = Loop(
     _sweep,
     types.void(
-        DATA, VECTOR, MATRIX, CUBE, DATA, MATRIX, VECTOR, MATRIX, CUBE, VECTOR,
+        DATA, CONSTANTS, DATA, FACTORS, DATA, MATRIX, VECTOR, MATRIX, CUBE, VECTOR,
         MATRIX, MATRIX, MATRIX, INDICES, int64[::1], MATRIX,
     ),
     _nrt=False,
