@@ -103,7 +103,7 @@ TARGETS = Catalogue(
         "conjugate_mixture": Entry(
             "targets.conjugate_mixture:conjugate_mixture",
             "parameters of a Gaussian mixture with full covariances under its conjugate prior, for Gibbs and VB-EM too",
-            ("conjugate", "generative", "multimodal", "posterior"),
+            ("conjugate", "generative", "multimodal", "posterior", "real-data"),
         ),
         "bioassay": Entry(
             "targets.bioassay:bioassay",

@@ -3,6 +3,7 @@
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
 from variational.conjugate.em import MixtureEM
+from variational.conjugate.mixture import BayesianGaussianMixture
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
@@ -10,6 +11,7 @@ from variational.registry import METHODS, method, names
 __all__ = [
     "METHODS",
     "AmortisedPosterior",
+    "BayesianGaussianMixture",
     "Fit",
     "Gaussian",
     "MixtureEM",
