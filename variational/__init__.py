@@ -2,6 +2,7 @@
 
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
+from variational.conjugate.hmm import BayesianHMM
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
@@ -16,4 +17,5 @@ __all__ = [
     "fit",
     "method",
     "names",
+    "BayesianHMM",
 ]
