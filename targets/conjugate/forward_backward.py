@@ -163,14 +163,9 @@ def _log_backward(log_transitions, distances, begin, end, whole, shares, pairs, 
                 later[i] = top
 
 
-@loop(float64(INTEGERS, VECTOR, MATRIX, MATRIX, MATRIX, VECTOR, MATRIX))
-def smooth(ends, log_start, log_transitions, distances, shares, starts, pairs):  # type: ignore[no-untyped-def]
-    """Probabilities of the states given all that was emitted, and the log weight of that, over the largest emissions.
-
-    `ends` of the sequences among the n times, in order. Weights of start and transitions need not sum to one. Writes
-    `shares` (n, K), `starts` (K,) the sum of shares at first times, and `pairs` (K, K) the sum of the probabilities of
-    neighbours. Minus infinity where a sequence has weight zero; what is written then means nothing.
-    """
+@helper
+def smoothed(ends, log_start, log_transitions, distances, shares, starts, pairs):  # type: ignore[no-untyped-def]
+    """See `smooth`."""
     n, states = distances.shape
     relative, scale = np.empty((n, states)), np.empty(n)
     start, transitions, transposed = np.exp(log_start), np.exp(log_transitions), np.empty((states, states))
@@ -206,6 +201,43 @@ def smooth(ends, log_start, log_transitions, distances, shares, starts, pairs): 
         for j in range(states):
             pairs[i, j] += transitions[i, j] * crossings[i, j]
     return value
+
+
+@helper
+def weighed(ends, log_start, log_transitions, distances):  # type: ignore[no-untyped-def]
+    """What `smooth` returns, without the way back."""
+    n, states = distances.shape
+    relative, ahead, scale = np.empty((n, states)), np.empty((n, states)), np.empty(n)
+    start, transitions = np.exp(log_start), np.exp(log_transitions)
+    transposed, log_transposed = np.empty((states, states)), np.empty((states, states))
+    for i in range(states):
+        for j in range(states):
+            transposed[j, i], log_transposed[j, i] = transitions[i, j], log_transitions[i, j]
+    kind = kind_of(transitions)
+    if kind < 2:
+        exponentials(distances, relative)
+    value, begin = 0.0, 0
+    for s in range(ends.shape[0]):
+        end = ends[s]
+        whole = math.nan
+        if kind < 2:
+            whole = forward(start, transposed, relative, begin, end, kind == 1, ahead, scale)
+        if not whole > -math.inf:
+            whole = log_forward(log_start, log_transposed, distances, begin, end, ahead)
+        value += whole
+        begin = end
+    return value
+
+
+@loop(float64(INTEGERS, VECTOR, MATRIX, MATRIX, MATRIX, VECTOR, MATRIX))
+def smooth(ends, log_start, log_transitions, distances, shares, starts, pairs):  # type: ignore[no-untyped-def]
+    """Probabilities of the states given all that was emitted, and the log weight of that, over the largest emissions.
+
+    `ends` of the sequences among the n times, in order. Weights of start and transitions need not sum to one. Writes
+    `shares` (n, K), `starts` (K,) the sum of shares at first times, and `pairs` (K, K) the sum of the probabilities of
+    neighbours. Minus infinity where a sequence has weight zero; what is written then means nothing.
+    """
+    return smoothed(ends, log_start, log_transitions, distances, shares, starts, pairs)
 
 
 @loop(float64(INTEGERS, VECTOR, MATRIX, MATRIX, INTEGERS))
