@@ -45,10 +45,9 @@ def kind_of(transitions):  # type: ignore[no-untyped-def]
 @helper
 def exponentials(distances, relative):  # type: ignore[no-untyped-def]
     """relative = exp(-distances), (n, K) both."""
-    n, states = distances.shape
-    for t in range(n):
-        for k in range(states):
-            relative[t, k] = exp_minus(distances[t, k])
+    flat, filled = distances.reshape(distances.size), relative.reshape(relative.size)
+    for i in range(flat.shape[0]):
+        filled[i] = exp_minus(flat[i])
 
 
 @helper
