@@ -2,6 +2,7 @@
 
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
+from variational.conjugate.em import MixtureEM
 from variational.conjugate.hmm import BayesianHMM
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
@@ -12,6 +13,7 @@ __all__ = [
     "AmortisedPosterior",
     "Fit",
     "Gaussian",
+    "MixtureEM",
     "VariationalAutoencoder",
     "amortisation_gap",
     "fit",
