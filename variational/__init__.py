@@ -3,6 +3,7 @@
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
 from variational.conjugate.em import MixtureEM
+from variational.conjugate.hmm import BayesianHMM
 from variational.conjugate.mixture import BayesianGaussianMixture
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
@@ -12,6 +13,7 @@ __all__ = [
     "METHODS",
     "AmortisedPosterior",
     "BayesianGaussianMixture",
+    "BayesianHMM",
     "Fit",
     "Gaussian",
     "MixtureEM",

@@ -16,6 +16,7 @@ from samplers.method import LONGEST_WARMUP, check_chains
 from samplers.rounds import most_evaluations
 from samplers.variables import variables
 from samplers.workers import Workers
+from targets.conjugate.hidden_markov import HiddenMarkov
 from targets.conjugate.mixture_model import GaussianMixture
 from targets.conjugate.model import Conjugate
 from targets.kernel import empty
@@ -30,6 +31,7 @@ GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
 # that can be pickled, and compiler() loads or compiles its loops. A new model is a line here.
 MODELS: dict[type, str] = {
     GaussianMixture: "samplers.gibbs.mixture:MixtureChain:compile_sweeps",
+    HiddenMarkov: "samplers.gibbs.hidden_markov:HiddenMarkovChain:compile_sweeps",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from targets.conjugate.hidden_markov import HiddenMarkov
 from targets.conjugate.mixture_model import GaussianMixture
 from targets.options import require
 from targets.protocols import Approximation, Phase, Status, Work
@@ -26,6 +27,7 @@ class Updates(Protocol):
 # loads or compiles their loops. A new model is a line here.
 MODELS: dict[type, str] = {
     GaussianMixture: "variational.conjugate.vbem_mixture:MixtureUpdates:compile_sweeps",
+    HiddenMarkov: "variational.conjugate.vbem_hidden_markov:HiddenMarkovUpdates:compile_sweeps",
 }
 
 
