@@ -316,6 +316,10 @@ INQUIRIES = {
         "bias and variance of gradients through discrete latents, fits with them, and when Gibbs overtakes",
         "harness.discrete:compute",
     ),
+    "coverage": Inquiry(
+        "how often intervals of VB-EM and of Gibbs hold the parameters that data were drawn with: --seeds repetitions",
+        "harness.coverage:compute",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import (
     blind_spot,
+    coverage,
     directions,
     discrete,
     figures,
@@ -53,7 +54,10 @@ PICTURES: dict[str, tuple[tuple[float, float], Callable[["Figure", runs.Results,
     "directions": (directions.SIZE, directions.draw),
 }
 
-PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {"discrete": discrete.page}  # of studies that are no race
+PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {  # of studies that are no race
+    "discrete": discrete.page,
+    "coverage": coverage.page,
+}
 
 
 def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Mapping[str, Any]) -> list[Path]:

@@ -2,6 +2,9 @@
 
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
+from variational.conjugate.em import MixtureEM
+from variational.conjugate.hmm import BayesianHMM
+from variational.conjugate.mixture import BayesianGaussianMixture
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
@@ -9,8 +12,11 @@ from variational.registry import METHODS, method, names
 __all__ = [
     "METHODS",
     "AmortisedPosterior",
+    "BayesianGaussianMixture",
+    "BayesianHMM",
     "Fit",
     "Gaussian",
+    "MixtureEM",
     "VariationalAutoencoder",
     "amortisation_gap",
     "fit",
