@@ -74,6 +74,11 @@ METHODS = Catalogue(
             "stochastic-gradient Hamiltonian Monte Carlo: the same with momentum and friction",
             ("mcmc", "unadjusted", "mini-batch"),
         ),
+        "gibbs": Entry(
+            "samplers.gibbs.method:gibbs",
+            "Gibbs sampling, for targets that offer the conjugate model behind their density",
+            ("mcmc", "gibbs", "gradient-free", "conjugate"),
+        ),
     },
 )
 

@@ -100,6 +100,11 @@ TARGETS = Catalogue(
             "parameters of a Gaussian mixture given data, with the label symmetry: means, or all in the plane",
             ("generative", "multimodal", "posterior"),
         ),
+        "conjugate_mixture": Entry(
+            "targets.conjugate_mixture:conjugate_mixture",
+            "parameters of a Gaussian mixture with full covariances under its conjugate prior, for Gibbs and VB-EM too",
+            ("conjugate", "generative", "multimodal", "posterior"),
+        ),
         "bioassay": Entry(
             "targets.bioassay:bioassay",
             "dose and response of twenty animals: a skewed posterior of two coordinates, and what its users ask of it",

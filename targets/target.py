@@ -88,12 +88,14 @@ class Generative:
         simulate: draws data given coordinates (dim,): a matrix of the shape of the target's, as its kernel takes it.
         no_data: a matrix under which the kernel is the prior, but for a constant; None where its form has none.
         initial: starting points given such a matrix, where the target's own depend on its data.
+        conjugate: what a conjugate target offers given such a matrix.
     """
 
     prior: Callable[[np.random.Generator], Vector]
     simulate: Callable[[np.random.Generator, Vector], Matrix]
     no_data: Matrix | None = None
     initial: Callable[[Matrix], Callable[[np.random.Generator], Vector]] | None = None
+    conjugate: Callable[[Matrix], Conjugate] | None = None
 
 
 @dataclass(frozen=True)
@@ -194,16 +196,18 @@ class Target:
 
         What is known of the answer for the old data is left out, and with it the structure made of them.
         """
-        initial = self.initial
+        initial, conjugate = self.initial, None
         if self.generative is not None and self.generative.initial is not None:
             initial = self.generative.initial(data)
+        if self.generative is not None and self.generative.conjugate is not None:
+            conjugate = self.generative.conjugate(data)
         return replace(
             self,
             data=data_matrix(data),
             truth=None,
             gaussian=None,
             sites=None,
-            conjugate=None,
+            conjugate=conjugate,
             predictions=None,
             quantities=(),
             place=None,

@@ -1,0 +1,216 @@
+"""Kernels of the conjugate mixture's posterior; `targets.conjugate_mixture` states the model.
+
+Data: row a holds feature a. Column 0 is the prior mean; columns 1 to d the prior scale; columns d + 1 to d + 3 hold
+weight_concentration, mean_precision and degrees_of_freedom in their first row; observation i is column d + 4 + i.
+Coordinates: see `targets.conjugate.mixture_coordinates`.
+"""
+
+import math
+
+import numpy as np
+
+from targets.exponential import exp_minus
+from targets.kernel import density, helper, kernel
+
+SETTINGS = 3  # columns beside the prior's mean and scale
+BLOCK = 256  # observations under one logarithm: a product of as many factors of at most K must not overflow
+
+_LOG_2PI = math.log(2 * math.pi)
+_LOG_2 = math.log(2.0)
+
+
+@helper
+def _total(x, components, size):  # type: ignore[no-untyped-def]
+    """The sum of the g_k, and its logarithm, which is finite where the sum is not."""
+    top = -math.inf
+    for k in range(components):
+        top = max(top, x[k * size])
+    scaled = 0.0
+    for k in range(components):
+        scaled += math.exp(x[k * size] - top)
+    return scaled * math.exp(top), top + math.log(scaled)
+
+
+@helper
+def _log_constant(data):  # type: ignore[no-untyped-def]
+    """Of the prior of one component: gamma variable, normal, Wishart, and the 2^d of the Jacobian; NaN at no scale."""
+    d = data.shape[0]
+    concentration, precision, degrees = data[0, d + 1], data[0, d + 2], data[0, d + 3]
+    root = np.empty((d, d))
+    log_determinant = 0.0
+    for a in range(d):
+        for b in range(a + 1):
+            value = data[a, 1 + b]
+            for c in range(b):
+                value -= root[a, c] * root[b, c]
+            root[a, b] = math.sqrt(value) if a == b else value / root[b, b]
+        log_determinant += 2.0 * math.log(root[a, a])
+    value = -math.lgamma(concentration) + 0.5 * d * (math.log(precision) - _LOG_2PI) + d * _LOG_2
+    value += 0.5 * degrees * (log_determinant - d * _LOG_2) - 0.25 * d * (d - 1) * math.log(math.pi)
+    for a in range(d):
+        value -= math.lgamma(0.5 * (degrees - a))
+    return value
+
+
+@helper
+def _factors(x, components, d, factors):  # type: ignore[no-untyped-def]
+    """Write the lower factors (K, d, d) of the precisions, and zeros above."""
+    size = 1 + d + d * (d + 1) // 2
+    for k in range(components):
+        at = k * size + 1 + d
+        for a in range(d):
+            for b in range(a):
+                factors[k, a, b] = x[at]
+                factors[k, b, a] = 0.0
+                at += 1
+            factors[k, a, a] = math.exp(x[at])
+            at += 1
+
+
+@helper
+def _prior(x, data, factors, amount):  # type: ignore[no-untyped-def]
+    components, d = factors.shape[0], data.shape[0]
+    size = 1 + d + d * (d + 1) // 2
+    concentration, precision, degrees = data[0, d + 1], data[0, d + 2], data[0, d + 3]
+    value = components * _log_constant(data) - amount
+    for k in range(components):
+        at = k * size
+        value += concentration * x[at]
+        trace, square = 0.0, 0.0
+        for b in range(d):
+            off = 0.0
+            for a in range(b, d):
+                off += factors[k, a, b] * (x[at + 1 + a] - data[a, 0])
+                for c in range(b, d):
+                    trace += data[a, 1 + c] * factors[k, a, b] * factors[k, c, b]
+            square += off * off
+            # |P|^((degrees - d) / 2), the Jacobian's L_bb^(d - b), and that of the logarithm
+            value += (degrees - b + 1.0) * x[at + d + (b + 1) * (b + 2) // 2]
+        value -= 0.5 * (trace + precision * square)
+    return value
+
+
+@helper
+def _shares(x, data, factors, log_total, start, size, share, total, scaled):  # type: ignore[no-untyped-def]
+    """Log likelihood of a block; writes each component's density over the largest, (K, size), and their sum (size,)."""
+    components, d = factors.shape[0], data.shape[0]
+    each, first = 1 + d + d * (d + 1) // 2, d + 1 + SETTINGS + start
+    for i in range(size):
+        total[i] = -math.inf
+    for k in range(components):
+        at = k * each
+        constant = x[at] - log_total - 0.5 * d * _LOG_2PI
+        for a in range(d):
+            constant += x[at + d + (a + 1) * (a + 2) // 2]
+        for i in range(size):
+            share[k, i] = constant
+        for b in range(d):
+            for i in range(size):
+                scaled[i] = 0.0
+            for a in range(b, d):
+                factor, mean = factors[k, a, b], x[at + 1 + a]
+                for i in range(size):
+                    scaled[i] += factor * (data[a, first + i] - mean)
+            for i in range(size):
+                share[k, i] -= 0.5 * scaled[i] * scaled[i]
+        for i in range(size):
+            total[i] = share[k, i] if share[k, i] > total[i] else total[i]  # noqa: FURB136 (vectorises, unlike `max`)
+    largest = 0.0
+    for i in range(size):
+        largest += total[i]
+    for k in range(components):
+        for i in range(size):
+            share[k, i] = exp_minus(total[i] - share[k, i])
+    for i in range(size):
+        total[i] = share[0, i]
+    for k in range(1, components):
+        for i in range(size):
+            total[i] += share[k, i]
+    product = 1.0
+    for i in range(size):
+        product *= total[i]
+    return largest + math.log(product)
+
+
+@kernel
+def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
+    """Any number of components, from `x`, and of features, from `data`. See the module for the data."""
+    d = data.shape[0]
+    each, header = 1 + d + d * (d + 1) // 2, d + 1 + SETTINGS
+    components, n = x.shape[0] // each, data.shape[1] - header
+    concentration, precision, degrees = data[0, d + 1], data[0, d + 2], data[0, d + 3]
+    share, total, scaled = np.empty((components, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    factors, squares = np.empty((components, d, d)), np.zeros((components, d, d))
+    counts, sums, pull = np.zeros(components), np.zeros((components, d)), np.empty(d)
+    amount, log_total = _total(x, components, each)
+    _factors(x, components, d, factors)
+    value = _prior(x, data, factors, amount)
+    for start in range(0, n, BLOCK):
+        size = min(BLOCK, n - start)
+        value += _shares(x, data, factors, log_total, start, size, share, total, scaled)
+        for i in range(size):
+            total[i] = 1.0 / total[i]
+        first = header + start
+        for k in range(components):
+            count = 0.0
+            for i in range(size):
+                share[k, i] *= total[i]
+                count += share[k, i]
+            counts[k] += count
+            for a in range(d):
+                mean = x[k * each + 1 + a]
+                linear = 0.0
+                for i in range(size):
+                    scaled[i] = share[k, i] * (data[a, first + i] - mean)
+                    linear += scaled[i]
+                sums[k, a] += linear
+                for c in range(a + 1):
+                    other = x[k * each + 1 + c]
+                    square = 0.0
+                    for i in range(size):
+                        square += scaled[i] * (data[c, first + i] - other)
+                    squares[k, a, c] += square
+    for k in range(components):
+        at = k * each
+        gradient[at] = concentration + counts[k] - (amount + n) * math.exp(x[at] - log_total)
+        # of the prior: precision observations at its mean, and the scale among the squares
+        for a in range(d):
+            off = data[a, 0] - x[at + 1 + a]
+            sums[k, a] += precision * off
+            for c in range(a + 1):
+                squares[k, a, c] += precision * off * (data[c, 0] - x[at + 1 + c]) + data[a, 1 + c]
+                squares[k, c, a] = squares[k, a, c]
+        for b in range(d):
+            pull[b] = 0.0
+            for a in range(b, d):
+                pull[b] += factors[k, a, b] * sums[k, a]
+        below = at + 1 + d
+        for a in range(d):
+            gradient[at + 1 + a] = 0.0
+            for b in range(a + 1):
+                gradient[at + 1 + a] += factors[k, a, b] * pull[b]
+                value_ab = 0.0
+                for c in range(b, d):
+                    value_ab -= squares[k, a, c] * factors[k, c, b]
+                if a == b:
+                    value_ab = value_ab * factors[k, a, a] + counts[k] + degrees - a + 1.0
+                gradient[below] = value_ab
+                below += 1
+    return value
+
+
+@density
+def posterior_density(x, data):  # type: ignore[no-untyped-def]
+    """As `posterior`, without gradient."""
+    d = data.shape[0]
+    each = 1 + d + d * (d + 1) // 2
+    components, n = x.shape[0] // each, data.shape[1] - (d + 1 + SETTINGS)
+    share, total, scaled = np.empty((components, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
+    factors = np.empty((components, d, d))
+    amount, log_total = _total(x, components, each)
+    _factors(x, components, d, factors)
+    value = _prior(x, data, factors, amount)
+    for start in range(0, n, BLOCK):
+        size = min(BLOCK, n - start)
+        value += _shares(x, data, factors, log_total, start, size, share, total, scaled)
+    return value
