@@ -2,6 +2,7 @@
 
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
+from variational.conjugate.regression import BayesianLinearRegression
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
@@ -9,6 +10,7 @@ from variational.registry import METHODS, method, names
 __all__ = [
     "METHODS",
     "AmortisedPosterior",
+    "BayesianLinearRegression",
     "Fit",
     "Gaussian",
     "VariationalAutoencoder",

@@ -18,6 +18,7 @@ from samplers.variables import variables
 from samplers.workers import Workers
 from targets.conjugate.mixture_model import GaussianMixture
 from targets.conjugate.model import Conjugate
+from targets.conjugate.regression import LinearRegression
 from targets.kernel import empty
 from targets.options import require, spec
 from targets.protocols import Phase, Status, Work
@@ -30,6 +31,7 @@ GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
 # that can be pickled, and compiler() loads or compiles its loops. A new model is a line here.
 MODELS: dict[type, str] = {
     GaussianMixture: "samplers.gibbs.mixture:MixtureChain:compile_sweeps",
+    LinearRegression: "samplers.gibbs.regression:RegressionChain:compile_sweeps",
 }
 
 

@@ -121,7 +121,7 @@ class Joint:
         spent = float((parts.singular**2 * self.spread.within).sum() + (shrunk - 1.0).sum())  # zero but for rounding
         level = -0.5 * self.data.free * _LOG_2PI + 0.5 * float(np.log(shrunk).sum()) - 0.5 * spent
         of_noise = gamma_evidence(prior.noise_shape, prior.noise_rate, self.noise_shape, self.noise_rate)
-        return level + _flat(self.data) + of_noise
+        return float(level + _flat(self.data) + of_noise)
 
 
 @dataclass(eq=False)
