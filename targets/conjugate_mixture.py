@@ -196,7 +196,7 @@ def _coordinates_of(parameters: MixtureParameters, model: GaussianMixture, rng: 
     with np.errstate(divide="ignore"):
         log_g = np.log(parameters.weights) + np.log(rng.gamma(amount))
     named = {"log_g": log_g, "mean": parameters.means, "covariance": parameters.covariances}
-    return coordinates.coordinates({name: value[None] for name, value in named.items()})[0]
+    return np.asarray(coordinates.coordinates({name: value[None] for name, value in named.items()})[0])
 
 
 def _simulate(rng: np.random.Generator, x: Vector, model: GaussianMixture, header: Matrix, n: int) -> Matrix:

@@ -2,6 +2,8 @@
 
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
+from variational.conjugate.em import MixtureEM
+from variational.conjugate.factor import FactorAnalysis
 from variational.conjugate.regression import BayesianLinearRegression
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
@@ -11,8 +13,10 @@ __all__ = [
     "METHODS",
     "AmortisedPosterior",
     "BayesianLinearRegression",
+    "FactorAnalysis",
     "Fit",
     "Gaussian",
+    "MixtureEM",
     "VariationalAutoencoder",
     "amortisation_gap",
     "fit",

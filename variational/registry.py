@@ -148,6 +148,11 @@ METHODS = Catalogue(
             "reverse KL by path gradients, planar flow on a Gaussian base",
             ("vi", "flow", "reverse-kl"),
         ),
+        "vbem": Entry(
+            "variational.conjugate.vbem:vbem",
+            "exact updates of independent factors, for targets that offer the conjugate model behind their density",
+            ("vi", "meanfield", "reverse-kl", "conjugate", "gradient-free"),
+        ),
     },
 )
 

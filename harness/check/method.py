@@ -11,6 +11,7 @@ from targets.target import Target
 
 GAUSSIAN = ("correlated_gaussian", {"dim": 3, "rho": 0.5, "mean": 1.0})
 REGRESSION = ("logistic_regression", {"dataset": "synthetic", "n": 200, "dim": 3})
+CONJUGATE = ("conjugate_mixture", {"components": 1, "dim": 2, "n": 40})
 MIXTURE = ("bimodal_mixture", {"dim": 2, "separation": 3.0, "weight": 0.3, "sd_ratio": 1.5})
 BANANA = ("banana", {"dim": 2, "scale": 1.0, "curvature": 0.5})
 
@@ -21,7 +22,8 @@ def check_method(method: Method, seed: int = 1) -> list[Finding]:
     """Run a method on targets whose answer is known, and on densities that have none.
 
     The first target is a Gaussian; or a small regression, for methods that need a prior and a likelihood over rows of
-    data. What the author's method raises is a finding.
+    data; or a normal-Wishart posterior, for methods that need the conjugate model. What the author's method raises is a
+    finding.
     """
     findings: list[Finding] = []
     try:
@@ -41,7 +43,7 @@ def check_method(method: Method, seed: int = 1) -> list[Finding]:
 
 def _first(method: Method) -> Target | Finding:
     refusals = []
-    for name, options in (GAUSSIAN, REGRESSION):
+    for name, options in (GAUSSIAN, REGRESSION, CONJUGATE):
         target = targets.load(name, **options)
         refused = method.unfit(target)
         if refused is None:

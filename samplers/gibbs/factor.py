@@ -1,14 +1,14 @@
 """Gibbs sampling of factor analysis, under the priors of `targets.conjugate.factor`.
 
-A sweep draws z of all rows, then loadings, noise precisions and the precisions of columns of loadings. The last three read
-z in two sums, z'z and rows'z, and for these the rows may be turned: n - 1 rows of which all but the k <= d of their
-triangle are zero. z of a zero row is N(0, inverse(M)) whatever else, so that all of them together add a Wishart matrix to
-z'z: a sweep costs the same for any number of rows, and is as exact.
+A sweep draws z of all rows, then loadings, noise precisions and the precisions of columns of loadings. The last three
+read z in two sums, z'z and rows'z, and for these the rows may be turned: n - 1 rows of which all but the k <= d of
+their triangle are zero. z of a zero row is N(0, inverse(M)) whatever else, so that all of them together add a Wishart
+matrix to z'z: a sweep costs the same for any number of rows, and is as exact.
 """
 
 import numpy as np
 import numpy.typing as npt
-from numba import boolean, float64, int64, void
+from numba import boolean, int64, void
 
 from samplers.chain import RNG
 from samplers.draws import Draws
@@ -81,8 +81,8 @@ def sweeps(  # type: ignore[no-untyped-def]
 ):
     """A sweep for each of `rows` (n, d K + d + K), which it writes: loadings, noise precisions, precisions.
 
-    `factor` (k, d) is the triangle of `count` rows with mean zero; `prior` holds shape and rate of the noise precisions and
-    of the precisions. `loadings` (d, K), `noise` (d,) and `precision` (K,) are the state.
+    `factor` (k, d) is the triangle of `count` rows with mean zero; `prior` holds shape and rate of the noise precisions
+    and of the precisions. `loadings` (d, K), `noise` (d,) and `precision` (K,) are the state.
     """
     d, k = loadings.shape
     height = factor.shape[0]
@@ -172,13 +172,13 @@ class FactorChain:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """loading[j,k], noise_precision[j] or noise_precision, precision[k], mean[j] where it is drawn, covariance[j,l].
+        """loading[j,k], noise_precision[j] or noise_precision, precision[k], mean[j] if it is drawn, covariance[j,l].
 
         Columns are numbered from 1.
         """
         d, k = self.loadings.shape
         columns, each = range(1, d + 1), range(1, k + 1)
-        noises = ("noise_precision",)
+        noises: tuple[str, ...] = ("noise_precision",)
         if self.model.prior.noise == "diagonal":
             noises = tuple(f"noise_precision[{j}]" for j in columns)
         return (
@@ -230,8 +230,8 @@ def factor_analysis(
 ) -> Draws:
     """Draws of loadings, noise, mean and covariance given rows X (n, d), with z of all rows summed out.
 
-    Loadings are known up to signs, order and, where precisions leave them free, rotations of z: chains differ in them, and
-    R-hat says so. The covariance that the model implies of a row, and the mean and the noise, depend on none of these.
+    Loadings are known up to signs, order and, where precisions leave them free, rotations of z: chains differ in them,
+    and R-hat says so. The covariance that the model implies of a row, the mean and the noise depend on none of these.
 
     Args:
         X: finite numbers, in rows.

@@ -3,11 +3,11 @@
     x_i = mean + loadings z_i + noise,   z_i ~ N(0, I)   noise_j ~ N(0, 1 / noise_precision_j)
 
     loadings_jk ~ N(0, 1 / precision_k)              precision_k ~ Gamma(shape, rate=rate)           (Bishop 1999)
-    noise_precision_j ~ Gamma(noise_shape, rate=noise_rate), one of every column ('diagonal') or one of all ('isotropic')
+    noise_precision_j ~ Gamma(noise_shape, rate=noise_rate), one for every column ('diagonal'), or one ('isotropic')
 
-The mean has the flat prior of density one, and is integrated out: what is left is the same model with mean zero of n - 1
-observations, whose scatter is that about the sample mean, and a factor n^(-d/2). Rows enter by their scatter alone, that
-is by any `factor` with factor'factor = scatter, and `targets.conjugate.least_squares.triangle` makes the smallest.
+The mean has the flat prior of density one, and is integrated out: what is left is the same model with mean zero of
+n - 1 observations, whose scatter is that about the sample mean, and a factor n^(-d/2). Rows enter by their scatter
+alone, that is by any `factor` with factor'factor = scatter; `targets.conjugate.least_squares` makes the smallest.
 """
 
 from dataclasses import dataclass

@@ -5,20 +5,16 @@ With one component it is the posterior itself; with more it is what coordinate a
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from targets.conjugate.mixture import MixturePrior
 from targets.conjugate.mixture_coordinates import Array, Parts, joined, parts, size
+from targets.conjugate.sums import gamma_nodes, of_sum
 from targets.kernel import Matrix, Vector
-
-_NODES = np.linspace(-8.5, 8.5, 161)  # standard normal: the trapezoidal rule errs by less than 1e-12
-_SHARES = stats.norm.pdf(_NODES) * (_NODES[1] - _NODES[0])
-_HALVINGS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +48,7 @@ class MixtureFamily:
         )
 
     def given(self, counts: Vector, means: Matrix, scatters: Array) -> "MixtureFamily":
-        """Updated by observations of each component: their number (K,), means (K, d) and scatters (K, d, d) about these.
+        """Updated by observations of each component: numbers (K,), means (K, d) and scatters (K, d, d) about these.
 
         Bishop 2006, equations 10.58 to 10.63.
         """
@@ -75,7 +71,7 @@ class MixtureFamily:
     @property
     def d(self) -> int:
         """Features."""
-        return self.centres.shape[1]
+        return int(self.centres.shape[1])
 
     @property
     def log_normaliser(self) -> float:
@@ -91,6 +87,24 @@ class MixtureFamily:
         normal = 0.5 * d * (math.log(2 * math.pi) - np.log(self.mean_precision))
         dirichlet = special.gammaln(self.concentration).sum() - special.gammaln(self.concentration.sum())
         return float(dirichlet + wishart.sum() + normal.sum())
+
+    @cached_property
+    def log_determinant(self) -> Vector:
+        """(K,) expected log determinants of the precisions."""
+        return np.asarray(
+            special.digamma(0.5 * self.shapes).sum(axis=1) + self.d * math.log(2) - np.linalg.slogdet(self.scale)[1]
+        )
+
+    def divergence(self, other: "MixtureFamily") -> float:
+        """KL(self, other) in nats, of weights, means and precisions."""
+        d, log_weights = self.d, special.digamma(self.concentration) - special.digamma(self.concentration.sum())
+        value = other.log_normaliser - self.log_normaliser + (self.concentration - other.concentration) @ log_weights
+        value += 0.5 * (self.degrees_of_freedom - other.degrees_of_freedom) @ self.log_determinant
+        precisions = self.degrees_of_freedom[:, None, None] * np.linalg.inv(self.scale)
+        off = self.centres - other.centres
+        value += 0.5 * (np.einsum("kab,kab->", other.scale, precisions) - d * self.degrees_of_freedom.sum())
+        value += 0.5 * np.einsum("k,ka,kab,kb->", other.mean_precision, off, precisions, off)
+        return float(value + 0.5 * d * np.sum(other.mean_precision / self.mean_precision - 1.0))
 
     @property
     def entropy(self) -> float:
@@ -114,12 +128,12 @@ class MixtureFamily:
     @cached_property
     def roots(self) -> Array:
         """(K, d, d) lower factors of the inverse scales: a precision's factor is this times Bartlett's."""
-        return np.linalg.cholesky(np.linalg.inv(self.scale))
+        return np.asarray(np.linalg.cholesky(np.linalg.inv(self.scale)))
 
     @cached_property
     def shapes(self) -> Matrix:
         """(K, d) degrees of freedom of the chi variables on the diagonals of Bartlett's factors."""
-        return self.degrees_of_freedom[:, None] - np.arange(self.d)
+        return np.asarray(self.degrees_of_freedom[:, None] - np.arange(self.d))
 
     def sample(self, rng: np.random.Generator, n: int) -> Matrix:
         """(n, dim) independent draws."""
@@ -167,7 +181,7 @@ class MixtureFamily:
         log_diagonal = np.log(np.diagonal(self.roots, axis1=1, axis2=2))
         log_diagonal = log_diagonal + 0.5 * (math.log(2) + special.digamma(0.5 * self.shapes))
         factors[:, np.arange(d), np.arange(d)] = np.exp(log_diagonal)  # `joined` takes the logarithm
-        return joined(Parts(log_g[None], self.centres[None], factors[None]))[0]
+        return np.asarray(joined(Parts(log_g[None], self.centres[None], factors[None]))[0])
 
     @property
     def covariance(self) -> Matrix:
@@ -228,19 +242,7 @@ class MixtureFamily:
         """(len(probabilities), dim), by quadrature where there is no closed form."""
         p, d = np.asarray(probabilities, dtype=np.float64)[:, None], self.d
         found = np.empty((len(p), self.components, size(d)))
-        rest = self.concentration.sum() - self.concentration
-        if self.components == 1:
-            found[:, :, 0] = np.log(special.gammaincinv(self.amount, p))
-        else:
-            found[:, :, 0] = _of_sum(
-                p,
-                np.log(
-                    _spread(
-                        lambda u: special.gammaincinv(self.amount, u), lambda u: special.gammainccinv(self.amount, u)
-                    )
-                )[:, None],
-                lambda y: special.betainc(self.concentration, rest, np.exp(np.minimum(y, 0.0))),
-            )
+        found[:, :, 0] = self._quantiles_of_log_g(p)
         df = self.degrees_of_freedom - d + 1
         scales = np.sqrt(np.diagonal(self.scale, axis1=1, axis2=2) / (self.mean_precision * df)[:, None])
         found[:, :, 1 : 1 + d] = self.centres + scales * special.stdtrit(df, p)[:, :, None]
@@ -249,37 +251,17 @@ class MixtureFamily:
             if a == b:
                 value = np.log(self.roots[:, a, a]) + 0.5 * np.log(2 * special.gammaincinv(half, p))
             else:
-                chi = _spread(lambda u, h=half: special.gammaincinv(h, u), lambda u, h=half: special.gammainccinv(h, u))
                 sd = np.linalg.norm(self.roots[:, a, b + 1 : a + 1], axis=1)
-                value = _of_sum(p, self.roots[:, a, b] * np.sqrt(2 * chi), lambda y, sd=sd: special.ndtr(y / sd))
+                multiple = self.roots[:, a, b] * np.sqrt(2 * gamma_nodes(half))
+                value = of_sum(p, multiple, lambda y, sd=sd: special.ndtr(y / sd))  # type: ignore[misc]
             found[:, :, 1 + d + column] = value
         return found.reshape(len(p), -1)
 
-
-def _spread(below: Callable[[Matrix], Matrix], above: Callable[[Matrix], Matrix]) -> Matrix:
-    """(nodes, K) quantiles of a variable at the nodes, from the nearer tail."""
-    nodes = _NODES[:, None]
-    return np.where(
-        nodes < 0, below(special.ndtr(np.minimum(nodes, 0.0))), above(special.ndtr(-np.maximum(nodes, 0.0)))
-    )
-
-
-def _of_sum(p: Matrix, nodes: Matrix, distribution: Callable[[Array], Array]) -> Matrix:
-    """(m, K) quantiles of the sum of a variable, given at the nodes (nodes, K), and of one with this distribution."""
-
-    def below(x: Matrix) -> Matrix:
-        return np.asarray(np.einsum("i,imk->mk", _SHARES, distribution(x - nodes[:, None, :])))
-
-    low = np.broadcast_to(nodes.min(axis=0) - 1.0, (len(p), nodes.shape[1])).copy()
-    high = np.broadcast_to(nodes.max(axis=0) + 1.0, low.shape).copy()
-    width = np.ones_like(low)
-    while (outside := below(low) > p).any():
-        low, width = np.where(outside, low - width, low), 2 * width
-    width = np.ones_like(low)
-    while (outside := below(high) < p).any():
-        high, width = np.where(outside, high + width, high), 2 * width
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        less = below(middle) < p
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    return 0.5 * (low + high)
+    def _quantiles_of_log_g(self, p: Matrix) -> Matrix:
+        """Those of log weight + log gamma variable."""
+        if self.components == 1:
+            return np.asarray(np.log(special.gammaincinv(self.amount, p)))
+        nodes = np.log(np.maximum(gamma_nodes(np.full(self.components, self.amount)), 1e-300))
+        rest = self.concentration.sum() - self.concentration
+        first = self.concentration
+        return of_sum(p, nodes, lambda y: np.asarray(special.betainc(first, rest, np.exp(np.minimum(y, 0.0)))))

@@ -21,6 +21,8 @@ SHORT = {
     "random_walk",
     "laplace",
     "cavi",
+    "gibbs",
+    "vbem",
     "advi_fullrank",
     "pathfinder",
     "mixture_vi",
@@ -55,7 +57,7 @@ def test_a_method_that_fits_no_test_target_is_told_why() -> None:
             return "picky"
 
     (finding,) = check.check_method(Picky())  # type: ignore[arg-type]
-    assert not finding.ok and finding.detail.count("is refused: picky") == 2
+    assert not finding.ok and finding.detail.count("is refused: picky") == 3
 
 
 def test_a_name_that_is_nothing_is_refused() -> None:

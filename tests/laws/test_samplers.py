@@ -29,9 +29,9 @@ def made(name: str, **options: Any) -> Any:
     return samplers.method(name, **OPTIONS.get(name, {}), **options)
 
 
-# Chains that run on a bare density. Populations have no warm-up and no chain to look at, mini-batches take rows; these
-# have laws of their own in tests/samplers/test_smc.py and test_sgld.py.
-APART = {"smc", "mini-batch"}
+# Chains that run on a bare density. Populations have no warm-up and no chain to look at, mini-batches take rows, sweeps
+# take a conjugate model; these have laws of their own in tests/samplers/test_smc.py, test_sgld.py and test_gibbs.py.
+APART = {"smc", "mini-batch", "conjugate"}
 NAMES = [name for name in samplers.names() if not APART & samplers.method(name).tags]
 # Those that take one starting point a chain, and those that gain by a covariance that is given: an ensemble is the same
 # after any linear map, and slices learn their own.

@@ -13,7 +13,7 @@ from targets.options import require
 from variational.conjugate.ascent import Ascent, ascend
 from variational.conjugate.estimator import Estimator, rows
 from variational.conjugate.factor_bayes import BayesianFactors
-from variational.conjugate.factor_em import FLOOR, PointFactors, at_random, principal
+from variational.conjugate.factor_em import PointFactors, at_random, principal
 
 NAME = "FactorAnalysis"
 INFERENCES = ("em", "vem", "vbem")
@@ -31,9 +31,9 @@ class FactorAnalysis(Estimator):
     - 'vbem': loadings, noise precisions and the precisions of columns of loadings have factors of q as well, and the
       bound is below the log evidence. Columns that the data do not ask for are pressed towards zero.
 
-    Loadings are known up to a rotation of z: with any rotation R, loadings R and R'z are the same model, so that what can
-    be compared is `get_covariance()`, and not entries of `components_`. 'em' and 'vem' leave them in whatever rotation they
-    end; 'vbem' turns them so that columns are orthogonal, the prior's favourite.
+    Loadings are known up to a rotation of z: with any rotation R, loadings R and R'z are the same model, so that what
+    can be compared is `get_covariance()`, and not entries of `components_`. 'em' and 'vem' leave them in whatever
+    rotation they end; 'vbem' turns them so that columns are orthogonal, the prior's favourite.
 
     Args:
         n_components: coordinates of z; below the number of columns with 'em' and 'vem'.
@@ -133,20 +133,21 @@ class FactorAnalysis(Estimator):
     def _maximum_exists(self, data: Triangle) -> None:
         """Refuse data under which the likelihood has no maximum."""
         d, k = data.factor.shape[1], self.n_components
+        mean = np.zeros(d) if data.mean is None else data.mean
         size = np.sqrt(np.square(data.factor).sum(axis=0))
-        constant = np.flatnonzero(size <= 1e-14 * np.sqrt(data.n) * np.maximum(np.abs(data.mean), 1e-290))
+        constant = np.flatnonzero(size <= 1e-14 * np.sqrt(data.n) * np.maximum(np.abs(mean), 1e-290))
         require(
             len(constant) == 0 or (self.noise == "isotropic" and len(constant) < d),
-            f"{NAME}: column {constant[0] if len(constant) else ''} is constant, so that the likelihood has no maximum; "
-            "leave it out, or take inference='vbem'",
+            f"{NAME}: column {constant[0] if len(constant) else ''} is constant, so that the likelihood has no "
+            "maximum; leave it out, or take inference='vbem'",
         )
         size = np.ones(d) if self.noise == "isotropic" else size
         singular = np.linalg.svd(data.factor / size, compute_uv=False)
         rank = int((singular > RANK * singular[0]).sum())
         require(
             k < min(rank, d),
-            f"{NAME}: n_components={k} is not accepted with n_samples={data.n}, n_features={d}: it takes less than {rank}, "
-            "the rank of the centred rows, or the likelihood has no maximum; inference='vbem' takes more",
+            f"{NAME}: n_components={k} is not accepted with n_samples={data.n}, n_features={d}: it takes less than "
+            f"{rank}, the rank of the centred rows, or the likelihood has no maximum; inference='vbem' takes more",
         )
 
     def _ascent(
@@ -184,7 +185,7 @@ class FactorAnalysis(Estimator):
             self.precision_: Vector = factors.precision.copy()
             self._covariance = factors.covariance_of_rows()
             self._projection = factors.projection
-            expected = np.einsum("ij->i", np.zeros_like(factors.mean))  # (d,)
+            expected = np.zeros(self.n_features_in_)
             more = factors.noise_shape - 1.0
             self.noise_variance_: Vector = expected + (factors.noise_rates / more if more > 0 else np.inf)
             return
@@ -193,7 +194,8 @@ class FactorAnalysis(Estimator):
         self.log_likelihood_, self.gap_ = factors.log_likelihood, factors.gap
         self._covariance = factors.loadings @ factors.loadings.T + np.diag(factors.noise)
         scaled = factors.loadings / factors.noise[:, None]
-        self._projection = np.linalg.solve(np.eye(self.n_components) + factors.loadings.T @ scaled, scaled.T).T
+        inner = np.linalg.inv(np.eye(self.n_components) + factors.loadings.T @ scaled)
+        self._projection = np.asarray(scaled @ inner, dtype=np.float64)
 
     def get_covariance(self) -> Matrix:
         """(n_features, n_features) loadings loadings' + the noise's; with 'vbem' its posterior mean."""
@@ -240,8 +242,10 @@ class FactorAnalysis(Estimator):
         )
 
     def sample_parameters(self, n_samples: int = 1, random_state: int | None = None) -> dict[str, Any]:
-        """Draws from q with 'vbem': `loading` (n_samples, n_features, n_components), `noise_precision` and `mean` (n_samples,
-        n_features), `precision` (n_samples, n_components), and `covariance` (n_samples, n_features, n_features) of rows.
+        """Draws from q with 'vbem', by name, n_samples of each.
+
+        `loading` (n_features, n_components), `noise_precision` and `mean` (n_features,), `precision` (n_components,),
+        and `covariance` (n_features, n_features), which the others imply of a row.
 
         Raises:
             ValueError: with 'em' and 'vem' parameters are points.

@@ -1,12 +1,12 @@
 """Variational Bayesian factor analysis: q(z) q(loadings) q(noise precisions) q(precisions) (Bishop 1999).
 
 Given E precision = diag(D) and the second moment S of z, the covariances of all rows of the loadings have one basis:
-with D^-1/2 S D^-1/2 = U diag(values) U' and P = D^-1/2 U, that of row j is P diag(1 / (1 + E noise_precision_j values)) P'.
-A sweep costs one decomposition of that size, and no row costs one of its own.
+with D^-1/2 S D^-1/2 = U diag(values) U' and P = D^-1/2 U, that of row j is P diag(1 / (1 + E noise_precision_j values))
+P'. A sweep costs one decomposition of that size, and no row costs one of its own.
 
-A sweep ends with a change of basis of z, z -> R z and loadings -> loadings R^-1, under which the likelihood stays and only
-the divergences from the priors change (Luttinen and Ilin 2010). R makes the second moment of z the identity and that of
-the loadings diagonal, and is kept where it raises the bound.
+A sweep ends with a change of basis of z, z -> R z and loadings -> loadings R^-1, under which the likelihood stays and
+only the divergences from the priors change (Luttinen and Ilin 2010). R makes the second moment of z the identity and
+that of the loadings diagonal, and is kept where it raises the bound.
 """
 
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ class BayesianFactors:
         of_loadings = 0.5 * (d * k + self.log_volumes)
         of_noise = gamma_evidence(prior.noise_shape, prior.noise_rate, self.noise_shape, self.noise_rates)
         of_precisions = gamma_evidence(prior.shape, prior.rate, self.shape, self.rates)
-        return level + of_z + of_loadings + of_noise + of_precisions
+        return float(level + of_z + of_loadings + of_noise + of_precisions)
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, Matrix, Matrix]:
         """From q: loadings (n, d, K), noise precisions (n, d) and precisions (n, K)."""

@@ -8,9 +8,9 @@ posterior precision I + W' Psi^-1 W. The bound is below the log likelihood by
 
 which no rotation of W leaves as it is: it is zero where the columns of Psi^-1/2 W are orthogonal.
 
-Both are parameter-expanded (Liu, Rubin and Wu 1998): the M-step also frees the covariance of z, which is then taken into
-the loadings; in variational EM its diagonal alone, which keeps the factors. Every third sweep begins with an extrapolation
-of the two before it (SQUAREM; Varadhan and Roland 2008), which is taken back unless the bound rises: it never falls.
+Both are parameter-expanded (Liu, Rubin and Wu 1998): the M-step also frees the covariance of z, which is then taken
+into the loadings; in variational EM its diagonal alone, which keeps the factors. Every third sweep begins with an
+extrapolation of the two before it (SQUAREM; Varadhan and Roland 2008), which is taken back unless the bound rises.
 """
 
 from dataclasses import dataclass
@@ -113,7 +113,7 @@ class PointFactors:
         """Loadings, noise and the covariance of z, given q(z)."""
         n, factor = self.data.n, self.data.factor
         moment = self.scores.T @ self.scores + n * self.covariance
-        loadings = np.linalg.solve(moment, self.scores.T @ factor).T
+        loadings: Matrix = np.asarray(np.linalg.solve(moment, self.scores.T @ factor).T, dtype=np.float64)
         residual = factor - self.scores @ loadings.T
         noise = np.square(residual).sum(axis=0) / n + np.einsum("ij,ij->i", loadings @ self.covariance, loadings)
         if self.isotropic:

@@ -154,7 +154,7 @@ class Shared:
         self.noise_shape, self.noise_rate = prior.noise_shape + 0.5 * n, prior.noise_rate + 0.5 * error
         self.shape, self.rate = prior.shape + 0.5 * p, prior.rate + 0.5 * size
         self.noise, self.precision = self.noise_shape / self.noise_rate, self.shape / self.rate
-        return (
+        return float(
             _flat(self.data) - 0.5 * n * _LOG_2PI + 0.5 * p + level
             + gamma_evidence(prior.noise_shape, prior.noise_rate, self.noise_shape, self.noise_rate)
             + gamma_evidence(prior.shape, prior.rate, self.shape, self.rate)
