@@ -182,7 +182,7 @@ class _Layout:
         return np.concatenate([head, mu, log_sd])
 
     def simulated(self, rng: np.random.Generator, x: Vector, n: int) -> Matrix:
-        """n eruptions, as the kernel takes them."""
+        """N eruptions, as the kernel takes them."""
         start, transitions, last = (part[0] for part in self.split(self.named(x[None])))
         states = conjugate.path(rng, start, transitions, n)
         if self.gaussian:

@@ -44,7 +44,7 @@ def kind_of(transitions):  # type: ignore[no-untyped-def]
 
 @helper
 def exponentials(distances, relative):  # type: ignore[no-untyped-def]
-    """relative = exp(-distances), (n, K) both."""
+    """Relative = exp(-distances), (n, K) both."""
     flat, filled = distances.reshape(distances.size), relative.reshape(relative.size)
     for i in range(flat.shape[0]):
         filled[i] = exp_minus(flat[i])

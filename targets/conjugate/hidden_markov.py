@@ -134,7 +134,7 @@ class HiddenMarkov:
         states = path(rng, parameters.start, parameters.transitions, n)
         if parameters.emissions is not None:
             return _picked(rng, parameters.emissions[states])[:, None], states
-        assert parameters.means is not None and parameters.covariances is not None  # noqa: S101, PT018
+        assert parameters.means is not None and parameters.covariances is not None  # noqa: S101
         roots = np.linalg.cholesky(parameters.covariances)
         noise = rng.standard_normal((n, parameters.means.shape[1]))
         return parameters.means[states] + np.einsum("nij,nj->ni", roots[states], noise), states
