@@ -2,6 +2,7 @@
 
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
+from variational.conjugate.lda import LatentDirichletAllocation
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
@@ -11,6 +12,7 @@ __all__ = [
     "AmortisedPosterior",
     "Fit",
     "Gaussian",
+    "LatentDirichletAllocation",
     "VariationalAutoencoder",
     "amortisation_gap",
     "fit",

@@ -4,6 +4,7 @@ batches of them with decreasing steps (Hoffman, Blei and Bach 2010; Hoffman, Ble
 
 import math
 import os
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from variational.conjugate.lda_topics import Inference, Topics
 from variational.conjugate.workers import Pool
 
 MOST = {"batch": 100, "online": 10}  # passes
+TURNS = 2  # of a document's inference in a pass of "batch", which goes on where the last one ended
 
 
 class LatentDirichletAllocation(Estimator):
@@ -39,7 +41,8 @@ class LatentDirichletAllocation(Estimator):
         batch_size: documents of an online step.
         total_samples: documents that `partial_fit` takes its batches to come from.
         tol: "batch" ends where a pass gains less, in nats a word.
-        max_doc_update_iter: turns of a document's inference.
+        max_doc_update_iter: turns of a document's inference; of "batch" two a pass at most, since documents that are
+            inferred to the end under the topics of the start, which are random, hold these fast.
         mean_change_tol: of the mean change of its parameters in a turn, at which it ends.
         learn_priors: whether "batch" sets the priors to what the bound is highest with, after each pass (Minka 2000);
             the two given are where it starts.
@@ -205,6 +208,8 @@ class LatentDirichletAllocation(Estimator):
 
     def _ascend(self, bags: Bags, most: int) -> None:
         topics, batch = self._topics, self._topics.batch(bags)
+        thorough = topics.inference
+        topics.inference = replace(thorough, most=min(TURNS, thorough.most))
         gamma = start(topics.prior.document, bags)
 
         def sweep() -> float:
@@ -216,6 +221,7 @@ class LatentDirichletAllocation(Estimator):
 
         words_in = max(1, math.ceil(bags.counts.sum()))
         ascent = ascend(sweep, data=words_in, tolerance=self.tol, most=most)
+        topics.inference = thorough
         self.lower_bound_, self.lower_bounds_, self.converged_ = ascent.bound, ascent.bounds, ascent.converged
 
     def _pass(self, bags: Bags, population: float) -> None:

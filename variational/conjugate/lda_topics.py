@@ -17,7 +17,7 @@ LEAST_SCALE = 1e-100
 NOTHING = np.empty(0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Inference:
     """How documents are inferred.
 
