@@ -5,6 +5,7 @@ from variational.autoencoder import VariationalAutoencoder
 from variational.conjugate.em import MixtureEM
 from variational.conjugate.factor import FactorAnalysis
 from variational.conjugate.hmm import BayesianHMM
+from variational.conjugate.lda import LatentDirichletAllocation
 from variational.conjugate.mixture import BayesianGaussianMixture
 from variational.conjugate.regression import BayesianLinearRegression
 from variational.fitting import Fit, fit
@@ -20,6 +21,7 @@ __all__ = [
     "FactorAnalysis",
     "Fit",
     "Gaussian",
+    "LatentDirichletAllocation",
     "MixtureEM",
     "VariationalAutoencoder",
     "amortisation_gap",

@@ -2,7 +2,8 @@
 
 from samplers.gibbs.factor import factor_analysis
 from samplers.gibbs.hidden_markov import hidden_markov
+from samplers.gibbs.lda import latent_dirichlet_allocation
 from samplers.gibbs.mixture import gaussian_mixture
 from samplers.gibbs.regression import linear_regression
 
-__all__ = ["factor_analysis", "gaussian_mixture", "hidden_markov", "linear_regression"]
+__all__ = ["factor_analysis", "gaussian_mixture", "hidden_markov", "latent_dirichlet_allocation", "linear_regression"]
