@@ -297,6 +297,24 @@ STUDIES = {
         ("families",),
         ("bbvi[family=lowrank]", "realnvp", "planar"),
     ),
+    "data-size": Study(
+        Preset(
+            "when fits by mini-batches overtake sampling that takes all rows, as rows grow",
+            tuple(f"linear_regression[prior=ratio,dataset=synthetic,n={10**k}]" for k in (3, 4, 5)),
+            (
+                "nuts",
+                "gibbs",
+                "vbem",
+                "advi_fullrank",
+                "bbvi[family=fullrank]",
+                "bbvi[family=fullrank,batch_rows=256]",
+                "sgld",
+            ),
+            5,
+            Budget(200_000, 60.0),
+        ),
+        ("data-size",),
+    ),
     "references": Study(
         Preset(
             "whether NUTS agrees with the reference draws of posteriordb, and what fits make of them",
@@ -315,6 +333,10 @@ INQUIRIES = {
     "discrete": Inquiry(
         "bias and variance of gradients through discrete latents, fits with them, and when Gibbs overtakes",
         "harness.discrete:compute",
+    ),
+    "scaling": Inquiry(
+        "how seconds and memory grow with rows, documents, features and components",
+        "harness.scaling:compute",
     ),
     "coverage": Inquiry(
         "how often intervals of VB-EM and of Gibbs hold the parameters that data were drawn with: --seeds repetitions",

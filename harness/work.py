@@ -1,5 +1,6 @@
 """What a worker process does. Its imports are what the fork server loads once for all of them."""
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,17 @@ class Evaluate:
     plugins: tuple[str, ...]
 
 
-def perform(task: Compute | Calibrate | Warmup | Check | Evaluate) -> tuple[Any, str]:
+@dataclass(frozen=True)
+class Measure:
+    """Measure a cost at one size; see `harness.scaling.series`."""
+
+    where: str
+    size: int
+    repeats: int
+    plugins: tuple[str, ...] = ()
+
+
+def perform(task: Compute | Calibrate | Warmup | Check | Evaluate | Measure) -> tuple[Any, str]:
     """The result of a task and an empty string, or None and the reason why there is none."""
     try:
         for path in task.plugins:
@@ -74,6 +85,9 @@ def perform(task: Compute | Calibrate | Warmup | Check | Evaluate) -> tuple[Any,
             return next((f"{found.what}: {found.detail}" for found in findings if not found.ok), ""), ""
         if isinstance(task, Evaluate):
             return as_bits(np.column_stack(registry.target(task.target).evaluate(task.points))), ""
+        if isinstance(task, Measure):
+            module, function = task.where.split(":")
+            return getattr(importlib.import_module(module), function)(task.size, task.repeats), ""
         return compile_pairs(task.pairs), ""
     except UsageError as error:
         return None, str(error)

@@ -15,7 +15,9 @@ from reports import (
     modes,
     paired,
     runs,
+    scaling,
     tables_of_alarms,
+    tables_of_data,
     tables_of_dimension,
     tables_of_divergences,
     tables_of_efficiency,
@@ -47,6 +49,7 @@ TABLES: dict[str, Callable[[runs.Results], Section | None]] = {
     "directions": directions.section,
     "blind-spot": blind_spot.section,
     "mass-covering": tables_of_dimension.section,
+    "data-size": tables_of_data.section,
 }
 
 # Figures by name: their size in inches, and what draws them from the results and from what was measured apart.
@@ -56,6 +59,7 @@ PICTURES: dict[str, tuple[tuple[float, float], Callable[["Figure", runs.Results,
 
 PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {  # of studies that are no race
     "discrete": discrete.page,
+    "scaling": scaling.page,
     "coverage": coverage.page,
 }
 

@@ -1,0 +1,76 @@
+"""The study of cost: a table of each series with its slope, and a picture of them all."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from reports.charts import FAINT, INK, MCMC, QUIET, VI
+from reports.figures import picture
+from reports.section import Cell, Page, Section
+from reports.wording import significant
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Numbers = Mapping[str, Any]
+
+NOTE = (
+    "Medians of {repeats} timings, one size a process, compiled before. The peak is what the process held at most above "
+    "what it held before the data were made; pages of memory maps count as far as they were read and not let go. The "
+    "slope is that of log seconds over log size, with its standard error, over sizes that take a millisecond or more."
+)
+COLOURS = (*VI, *MCMC, INK, QUIET)
+
+
+def page(numbers: Numbers) -> Page:
+    """Tables and the picture of what `harness.scaling` computed."""
+    sections = [_section(series, numbers["repeats"]) for series in numbers["series"] if series["rows"]]
+    return Page(sections, {"scaling": picture(lambda figure: draw(figure, numbers["series"]), (11.0, 5.2))})
+
+
+def _section(series: Numbers, repeats: int) -> Section:
+    variable = series["variable"]
+    rows = [
+        [
+            Cell.of(row["size"], f"{row['size']:,}"),
+            Cell.of(row["seconds"], significant(1000 * row["seconds"], 3)),
+            Cell.of(row["peak_bytes"], f"{row['peak_bytes'] / 2**20:,.0f}"),
+        ]
+        for row in series["rows"]
+    ]
+    sentences = [f"{size} {variable} were not measured: {why}." for size, why in series["failures"].items()]
+    if series["slope"] is not None:
+        error = "" if series["slope_error"] is None else f" ± {series['slope_error']:.2f}"
+        sentences.insert(0, f"The cost grows with slope {series['slope']:.2f}{error} in {variable}.")
+    return Section(
+        f"{series['name'].capitalize()}: {series['unit']} by {variable}",
+        (variable, f"ms of a {series['unit']}", "peak MiB"),
+        rows,
+        sentences,
+        NOTE.format(repeats=repeats),
+        [dict(row) for row in series["rows"]],
+        labels=0,
+    )
+
+
+def draw(figure: "Figure", series: list[Numbers]) -> None:
+    """Seconds over data on the left, over what else grows on the right."""
+    data = [each for each in series if each["variable"] in ("rows", "documents")]
+    others = [each for each in series if each["variable"] not in ("rows", "documents")]
+    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
+    _panel(left, data, "rows or documents")
+    _panel(right, others, "features, components or topics")
+
+
+def _panel(axes: "Axes", series: list[Numbers], label: str) -> None:
+    for colour, each in zip(COLOURS, series, strict=False):
+        slope = "" if each["slope"] is None else f" (slope {each['slope']:.2f})"
+        name = f"{each['name']}: {each['unit']} by {each['variable']}{slope}"
+        sizes, seconds = ([row[key] for row in each["rows"]] for key in ("size", "seconds"))
+        axes.plot(sizes, seconds, "o-", color=colour, markersize=4, linewidth=1.4, label=name)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(label)
+    axes.set_ylabel("seconds")
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.legend(fontsize=8, loc="best", frameon=False)
