@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Numbers = Mapping[str, Any]
 
 NOTE = (
-    "Medians of {repeats} timings, one size a process, compiled before. The peak is what the process held at most above "
-    "what it held before the data were made; pages of memory maps count as far as they were read and not let go. The "
+    "Medians of {repeats} timings, one size a process, compiled before. The peak is what the process held at most "
+    "beyond what it held before the data were made; pages of memory maps count as far as they were read and not let go. The "
     "slope is that of log seconds over log size, with its standard error, over sizes that take a millisecond or more."
 )
 COLOURS = (*VI, *MCMC, INK, QUIET)
@@ -57,9 +57,10 @@ def draw(figure: "Figure", series: list[Numbers]) -> None:
     """Seconds over data on the left, over what else grows on the right."""
     data = [each for each in series if each["variable"] in ("rows", "documents")]
     others = [each for each in series if each["variable"] not in ("rows", "documents")]
-    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
-    _panel(left, data, "rows or documents")
-    _panel(right, others, "features, components or topics")
+    panels = [(data, "rows or documents"), (others, "features, components or topics")]
+    shown = [panel for panel in panels if panel[0]]
+    for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        _panel(axes, *panel)
 
 
 def _panel(axes: "Axes", series: list[Numbers], label: str) -> None:

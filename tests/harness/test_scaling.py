@@ -26,7 +26,7 @@ def test_what_is_too_short_to_tell_is_left_out() -> None:
 
 
 def test_an_error_of_a_slope_covers_it() -> None:
-    """Noise of 10 % in six sizes: four standard errors by Student's distribution of 4 degrees are left one time in 60."""
+    """Noise of 10 % in six sizes: by Student's t of 4 degrees, one in 60 lies beyond four standard errors."""
     rng = np.random.default_rng(1)
     sizes = [2**k for k in range(6)]
     misses = 0
