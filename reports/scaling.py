@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 Numbers = Mapping[str, Any]
 
 NOTE = (
-    "Medians of {repeats} timings, one size a process, compiled before. The peak is what the process held at most "
-    "beyond what it held before the data were made; pages of memory maps count as far as they were read and not let go. The "
-    "slope is that of log seconds over log size, with its standard error, over sizes that take a millisecond or more."
+    "Medians of {repeats} timings, one size a process, compiled before. The peak is what the process held at "
+    "most beyond what it held before the data were made; pages of memory maps count until they are let go. The slope is that of log "
+    "seconds over log size, with its standard error, over sizes that take a millisecond or more."
 )
 COLOURS = (*VI, *MCMC, INK, QUIET)
 
