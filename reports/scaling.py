@@ -17,7 +17,7 @@ Numbers = Mapping[str, Any]
 NOTE = (
     "Medians of {repeats} timings, one size a process, compiled before. The peak is what the process held at "
     "most beyond what it held before the data were made; pages of memory maps count until they are let go. "
-    "The slope is that of log seconds over log size, with its standard error, over sizes that take a millisecond or more."
+    "The slope is that of log seconds over log size, with its standard error, over sizes that take a millisecond."
 )
 COLOURS = (*VI, *MCMC, INK, QUIET)
 
