@@ -6,16 +6,17 @@ distribution of shape v / 2 and rate S / 2, so that these serve precisions of ev
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma, multigammaln
+from scipy.special import digamma, gammaln
 
-LOG2 = float(np.log(2.0))
+LOG2, LOG_PI = float(np.log(2.0)), float(np.log(np.pi))
 Numbers = npt.NDArray[np.float64]
 
 
 def log_normaliser(degrees_of_freedom: Numbers, log_det_scale: Numbers, d: int) -> Numbers:
     """The log of the integral over L; Bishop 2006, equation B.79, turned over."""
-    v = degrees_of_freedom
-    return np.asarray(0.5 * d * LOG2 * v + multigammaln(0.5 * v, d) - 0.5 * v * log_det_scale)
+    v = np.asarray(degrees_of_freedom)
+    gammas = gammaln(0.5 * (v[..., None] - np.arange(d))).sum(-1) + 0.25 * d * (d - 1) * LOG_PI
+    return np.asarray(0.5 * v * (d * LOG2 - log_det_scale) + gammas)
 
 
 def expected_log_det(degrees_of_freedom: Numbers, log_det_scale: Numbers, d: int) -> Numbers:

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 import benchmarks.errors
 import benchmarks.kernels
 import benchmarks.memory
+import benchmarks.mixtures
 import benchmarks.startup
 import benchmarks.steps
 import benchmarks.threads
@@ -27,6 +28,7 @@ MODULES = (
     benchmarks.errors,
     benchmarks.kernels,
     benchmarks.memory,
+    benchmarks.mixtures,
     benchmarks.startup,
     benchmarks.steps,
     benchmarks.threads,

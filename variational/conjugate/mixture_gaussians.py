@@ -12,6 +12,7 @@ updates below are exact.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -126,17 +127,22 @@ class Full(Gaussians):
     def _spread(self, count: Vector, scatter: Matrix) -> tuple[Vector, Matrix]:
         return self.degrees_of_freedom[0] + count, self.scale + scatter
 
+    @cached_property
+    def _root(self) -> Matrix:
+        return np.linalg.cholesky(self.scale)
+
+    @cached_property
     def _log_dets(self) -> Vector:
-        return np.asarray(np.linalg.slogdet(self.scale)[1])
+        return np.asarray(2.0 * np.log(np.diagonal(self._root, axis1=1, axis2=2)).sum(-1))
 
     def _log_wisharts(self) -> float:
-        return float(wishart.log_normaliser(self.degrees_of_freedom, self._log_dets(), self.d).sum())
+        return float(wishart.log_normaliser(self.degrees_of_freedom, self._log_dets, self.d).sum())
 
     def expected_log_det(self) -> Vector:
-        return wishart.expected_log_det(self.degrees_of_freedom, self._log_dets(), self.d)
+        return wishart.expected_log_det(self.degrees_of_freedom, self._log_dets, self.d)
 
     def factor(self) -> Matrix:
-        lower = np.tril(np.linalg.inv(np.linalg.cholesky(self.covariances())))
+        lower = np.tril(np.linalg.inv(self._root)) * np.sqrt(self.degrees_of_freedom)[:, None, None]
         return np.repeat(lower, len(self.mean) // len(lower), axis=0)
 
     def student(self) -> tuple[Vector, Matrix]:

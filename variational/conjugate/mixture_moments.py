@@ -27,10 +27,11 @@ class Moments:
         """From sums about the means of components."""
         held = sums.count > 0
         shift = np.divide(sums.first, sums.count[:, None], out=np.zeros_like(sums.first), where=held[:, None])
-        scatter = sums.second.copy()
+        scatter = sums.second
         if scatter.shape[1] == scatter.shape[2]:
-            lower = np.tril(scatter, -1)
-            scatter = np.tril(scatter) + lower.transpose(0, 2, 1)
+            diagonal = np.arange(scatter.shape[1])
+            scatter = scatter + scatter.transpose(0, 2, 1)
+            scatter[:, diagonal, diagonal] *= 0.5
         return Moments(sums.count, components.mean + shift, scatter - sums.count[:, None, None] * outer(shift, scatter))
 
     def combined(self, other: "Moments", here: float, there: float) -> "Moments":
