@@ -120,6 +120,11 @@ TARGETS = Catalogue(
             "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",
             ("generative", "posterior"),
         ),
+        "linear_regression": Entry(
+            "targets.linear_regression:linear_regression",
+            "linear regression with unknown noise on the diabetes data, or on synthetic data: a conjugate model",
+            ("conjugate", "generative", "posterior"),
+        ),
         "probit_regression": Entry(
             "targets.probit_regression:probit_regression",
             "probit regression on synthetic data of any size: expectation propagation in closed form",
