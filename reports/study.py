@@ -21,6 +21,7 @@ from reports import (
     tables_of_efficiency,
     tables_of_fits,
     tables_of_quantities,
+    variational_em,
 )
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.records.calibrations import calibrated
@@ -57,6 +58,7 @@ PICTURES: dict[str, tuple[tuple[float, float], Callable[["Figure", runs.Results,
 PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {  # of studies that are no race
     "discrete": discrete.page,
     "coverage": coverage.page,
+    "variational-em": variational_em.page,
 }
 
 
