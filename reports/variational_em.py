@@ -10,12 +10,12 @@ Numbers = Mapping[str, Any]
 
 ROUNDING = 1e-9  # of a bound: what a sweep may lose and still be said to let it rise
 NOTE = (
-    "All begin from the same rule, and a sweep passes over all rows once. The gap is what the bound lies below the exact "
-    "value; the log evidence is found by importance sampling, and holds the log of how many orders the components have. "
-    "Costs are those of a sweep in units of EM's, timed in turn in one process. Means off: root mean square distance of "
-    "points, or of means of q, from posterior means, in posterior standard deviations. The ratio of standard deviations is "
-    "the median over quantities of q's over the posterior's. Coverage is that of 90 % intervals of parameters that data "
-    "were drawn with, over {repetitions} repetitions and all quantities; points have no intervals."
+    "All begin from the same rule, and a sweep passes over all rows once. The gap is what the bound lies below the "
+    "exact value; the log evidence is found by importance sampling, and holds the log of how many orders the components "
+    "have. Costs are those of a sweep in units of EM's, timed in turn in one process. Means off: root mean square "
+    "distance of points, or of means of q, from posterior means, in posterior standard deviations. The ratio of "
+    "standard deviations is the median over quantities of q's over the posterior's. Coverage is that of 90 % intervals "
+    "of parameters that data were drawn with, over {repetitions} repetitions and all quantities; points have none."
 )
 
 
@@ -32,11 +32,7 @@ def _section(model: str, numbers: Numbers) -> Section:
         "means off, sd", "sd ratio", "coverage at 90 %",
     )  # fmt: skip
     falls = [row["algorithm"] for row in rows if row["least_gain"] is not None and row["least_gain"] < -ROUNDING]
-    sentences = [
-        f"Bounds that fell in a sweep: {', '.join(falls)}."
-        if falls
-        else "No bound fell in any sweep, but for rounding."
-    ]
+    told = f"Bounds that fell in a sweep: {', '.join(falls)}." if falls else "No bound fell in any sweep."
     return Section(
         f"EM and its kin: {model}", head, [_row(row) for row in rows], [told], NOTE.format(**numbers), rows, 4
     )
