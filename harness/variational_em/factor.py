@@ -15,7 +15,7 @@ from targets.kernel import Matrix, Vector
 from variational.conjugate.factor import FactorAnalysis
 
 COLUMNS, FACTORS, ROWS = 6, 2, 60
-PRIOR = {"noise_shape": 3.0, "noise_rate": 1.0, "shape": 3.0, "rate": 3.0}
+PRIOR: dict[str, Any] = {"noise_shape": 3.0, "noise_rate": 1.0, "shape": 3.0, "rate": 3.0}
 TIMED_SWEEPS = 20
 CHAINS, WARMUP = 4, 1000
 DRAWS = 20_000
@@ -105,7 +105,13 @@ def _times(X: Matrix, prior: FactorPrior) -> dict[str, float]:
     """Seconds a sweep; those of this model do not depend on the number of rows."""
 
     def fitted(options: dict[str, Any]) -> Callable[[], object]:
-        start = {"tol": 0.0, "max_iter": TIMED_SWEEPS, "init": "random", "random_state": 1, "accelerate": False}
+        start: dict[str, Any] = {
+            "tol": 0.0,
+            "max_iter": TIMED_SWEEPS,
+            "init": "random",
+            "random_state": 1,
+            "accelerate": False,
+        }
         return lambda: FactorAnalysis(n_components=FACTORS, **start, **options).fit(X)
 
     chain = FactorChain(FactorModel(prior, FACTORS), triangle(X, centred=True), np.random.default_rng(1))

@@ -26,7 +26,7 @@ CHAINS, WARMUP = 4, 1000
 STARTS = 5
 DRAWS = 20_000  # of q
 KNOWN = 0.5  # of the rows: what the proposal of importance sampling is given, so that its tails are the heavier ones
-PROPOSED = 100_000
+PROPOSED, FROM_PRIOR = 100_000, 0.2
 CASE = "two Gaussians that overlap, 100 rows"  # of `harness.coverage`
 
 # Name, points, q(z), what the bound is below, options.
@@ -142,8 +142,9 @@ def _touched(fit: MixtureEM, X: Matrix) -> float:
 def log_evidence(target: Target, q: MixtureFamily) -> tuple[float, float]:
     """Of a mixture target, with its standard error: by importance sampling from q as if it knew fewer rows.
 
-    Draws have one order of the components and are weighted by the mean of the proposal over all of them: the target
-    is the same under each, so that this is sampling from that mean.
+    A share of the draws is from the prior, for what q knows nothing of. The others have one order of the components and
+    are weighted by the mean of their density over all of them: the target is the same under each, so that this is
+    sampling from that mean.
     """
     prior = MixtureFamily.of_prior(target.conjugate.model.prior, q.components)  # type: ignore[union-attr]
     counts = q.concentration - prior.concentration
@@ -152,10 +153,12 @@ def log_evidence(target: Target, q: MixtureFamily) -> tuple[float, float]:
     apart = means - prior.centres
     scatters = q.scale - prior.scale - shrunk[:, None, None] * apart[:, :, None] * apart[:, None, :]
     proposal = prior.given(KNOWN * counts, means, KNOWN * scatters)
-    x = proposal.sample(np.random.default_rng(3), PROPOSED)
+    rng, of_prior = np.random.default_rng(3), round(FROM_PRIOR * PROPOSED)
+    x = np.concatenate([prior.sample(rng, of_prior), proposal.sample(rng, PROPOSED - of_prior)])
     orders = [np.arange(target.dim), *(np.array(order) for order in target.relabellings)]  # all of two components
     mean = logsumexp([proposal.log_density(x[:, order]) for order in orders], axis=0) - math.log(len(orders))
-    weights = log_densities(target, x) - mean
+    both = [mean + math.log(1 - FROM_PRIOR), prior.log_density(x) + math.log(FROM_PRIOR)]
+    weights = log_densities(target, x) - logsumexp(both, axis=0)
     top = weights.max()
     ratios = np.exp(weights - top)
     return float(top + np.log(ratios.mean())), float(ratios.std() / ratios.mean() / math.sqrt(len(x)))

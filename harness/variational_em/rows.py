@@ -57,7 +57,7 @@ class Row:
         return asdict(self)
 
 
-def least_gain(bounds: Sequence[float]) -> float | None:
+def least_gain(bounds: Sequence[float] | Vector) -> float | None:
     """The least gain of a sweep over the size of the bound; None of a single one."""
     values = np.asarray(bounds)
     return float(np.min(np.diff(values) / np.abs(values[1:]))) if len(values) > 1 else None
