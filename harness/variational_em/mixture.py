@@ -1,16 +1,16 @@
 """The rows of a mixture of two Gaussians that overlap."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from harness import coverage
 from harness.variational_em.rows import Row, least_gain, off, sd_ratio, seconds
-from samplers import gibbs
+from samplers.chain import Values
 from samplers.gibbs.mixture import MixtureChain
+from samplers.registry import method as sampler
+from targets.bridge import Bridged, bridge
 from targets.conjugate import mixture_coordinates
 from targets.conjugate.mixture_family import MixtureFamily
 from targets.conjugate.mixture_model import GaussianMixture, MixtureParameters
@@ -25,8 +25,6 @@ TIMED_ROWS, TIMED_SWEEPS = 20_000, 10
 CHAINS, WARMUP = 4, 1000
 STARTS = 5
 DRAWS = 20_000  # of q
-KNOWN = 0.5  # of the rows: what the proposal of importance sampling is given, so that its tails are the heavier ones
-PROPOSED, FROM_PRIOR = 100_000, 0.2
 CASE = "two Gaussians that overlap, 100 rows"  # of `harness.coverage`
 
 # Name, points, q(z), what the bound is below, options.
@@ -46,9 +44,9 @@ def rows(repetitions: int, sweeps: int) -> list[Row]:
         name: MixtureEM(n_components=COMPONENTS, prior=model.prior, n_init=STARTS, random_state=1, **options).fit(X)
         for name, *_, options in ALGORITHMS
     }
-    posterior, times, covered = sampled(model, X, sweeps), _times(model), _coverage(repetitions)
-    assert fits["VB-EM"].posterior_ is not None  # noqa: S101  # a distribution
-    evidence = log_evidence(posterior_of(X, model), fits["VB-EM"].posterior_)
+    target, times, covered = posterior_of(X, model), _times(model), _coverage(repetitions)
+    draws = sampled(target, sweeps)
+    evidence, posterior = log_evidence(target, draws), of_coordinates(draws.reshape(-1, target.dim), model)
     made = [_row(labels, fits[labels[0]], X, posterior, evidence, times, covered[0]) for *labels, _ in ALGORITHMS]
     chains = Row(
         model="mixture",
@@ -75,13 +73,14 @@ def _row(
     fit: MixtureEM,
     X: Matrix,
     posterior: Matrix,
-    evidence: tuple[float, float],
+    evidence: Bridged,
     times: dict[str, float],
     covered: float,
 ) -> Row:
     name, points, latent, below = labels
-    drawn = None if fit.posterior_ is None else of_family(fit.posterior_)
-    exact, error = evidence if drawn is not None else (_touched(fit, X), 0.0)
+    q = fit.posterior_
+    drawn = None if q is None else of_coordinates(q.sample(np.random.default_rng(2), DRAWS), q)
+    exact = Bridged(_touched(fit, X), 0.0) if drawn is None else evidence
     return Row(
         model="mixture",
         algorithm=name,
@@ -89,8 +88,8 @@ def _row(
         latent=latent,
         below=below,
         bound=fit.lower_bound_,
-        gap=exact - fit.lower_bound_,
-        gap_error=error,
+        gap=exact.value - fit.lower_bound_,
+        gap_error=exact.error,
         least_gain=least_gain(fit.lower_bounds_),
         sweeps=fit.n_iter_,
         cost=times[name] / times["EM"],
@@ -112,25 +111,20 @@ def of_points(fit: MixtureEM) -> Vector:
     return np.asarray(asked(MixtureParameters(fit.weights_[None], fit.means_[None], fit.covariances_[None]))[0])
 
 
-def of_family(q: MixtureFamily) -> Matrix:
-    """(draws, k) what `asked` says of q's draws."""
-    x = q.sample(np.random.default_rng(2), DRAWS)
-    return asked(mixture_coordinates.parameters_of(mixture_coordinates.parts(x, q.components, q.d)))
+def of_coordinates(x: Matrix, of: GaussianMixture | MixtureFamily) -> Matrix:
+    """(n, k) what `asked` says of coordinates (n, dim) of a mixture."""
+    components = of.n_components if isinstance(of, GaussianMixture) else of.components
+    return asked(mixture_coordinates.parameters_of(mixture_coordinates.parts(x, components, of.d)))
 
 
-def sampled(model: GaussianMixture, X: Matrix, sweeps: int) -> Matrix:
-    """(draws, k) what `asked` says of those of the posterior."""
-    draws = gibbs.gaussian_mixture(
-        X,
-        model.prior,
-        n_components=model.n_components,
-        num_samples=-(-sweeps // CHAINS),
-        num_warmup=WARMUP,
-        num_chains=CHAINS,
-        seed=1,
-    )
-    parts = (draws[name] for name in ("weight", "mean", "covariance"))
-    return asked(MixtureParameters(*(part.reshape(-1, *part.shape[2:]) for part in parts)))
+def sampled(target: Target, sweeps: int) -> Values:
+    """(chains, n, dim) draws of a mixture target, after warm-up."""
+    run = sampler("gibbs", num_chains=CHAINS, num_warmup=WARMUP).start(target, 1)
+    run.advance(CHAINS * WARMUP)
+    run.advance(sweeps)
+    draws = run.approximation()
+    assert draws is not None  # noqa: S101  # there are some after warm-up
+    return draws.values
 
 
 def _touched(fit: MixtureEM, X: Matrix) -> float:
@@ -139,29 +133,10 @@ def _touched(fit: MixtureEM, X: Matrix) -> float:
     return gained + fit.treatment_.term
 
 
-def log_evidence(target: Target, q: MixtureFamily) -> tuple[float, float]:
-    """Of a mixture target, with its standard error: by importance sampling from q as if it knew fewer rows.
-
-    A share of the draws is from the prior, for what q knows nothing of. The others have one order of the components and
-    are weighted by the mean of their density over all of them: the target is the same under each, so that this is
-    sampling from that mean.
-    """
-    prior = MixtureFamily.of_prior(target.conjugate.model.prior, q.components)  # type: ignore[union-attr]
-    counts = q.concentration - prior.concentration
-    shrunk = prior.mean_precision * counts / q.mean_precision
-    means = q.centres + (prior.mean_precision / np.maximum(counts, 1e-12))[:, None] * (q.centres - prior.centres)
-    apart = means - prior.centres
-    scatters = q.scale - prior.scale - shrunk[:, None, None] * apart[:, :, None] * apart[:, None, :]
-    proposal = prior.given(KNOWN * counts, means, KNOWN * scatters)
-    rng, of_prior = np.random.default_rng(3), round(FROM_PRIOR * PROPOSED)
-    x = np.concatenate([prior.sample(rng, of_prior), proposal.sample(rng, PROPOSED - of_prior)])
-    orders = [np.arange(target.dim), *(np.array(order) for order in target.relabellings)]  # all of two components
-    mean = logsumexp([proposal.log_density(x[:, order]) for order in orders], axis=0) - math.log(len(orders))
-    both = [mean + math.log(1 - FROM_PRIOR), prior.log_density(x) + math.log(FROM_PRIOR)]
-    weights = log_densities(target, x) - logsumexp(both, axis=0)
-    top = weights.max()
-    ratios = np.exp(weights - top)
-    return float(top + np.log(ratios.mean())), float(ratios.std() / ratios.mean() / math.sqrt(len(x)))
+def log_evidence(target: Target, draws: Values) -> Bridged:
+    """Of a mixture target, from draws (chains, n, dim) of it."""
+    assert target.place is not None  # noqa: S101  # where its relabellings are
+    return bridge(lambda x: log_densities(target, x), draws, target.place.relabellings, np.random.default_rng(3))
 
 
 def _times(model: GaussianMixture) -> dict[str, float]:
