@@ -77,8 +77,17 @@ CASES: tuple[Case, ...] = (
     Case("one Gaussian, 20 rows", True, _mixture(1, 20, 0.05)),
     Case("two Gaussians apart, 100 rows", False, _mixture(2, 100, 0.02)),
     Case("two Gaussians that overlap, 100 rows", False, _mixture(2, 100, 0.8)),
-    Case("linear regression", False, registered("linear_regression")),
-    Case("hidden Markov model", False, registered("hidden_markov")),
+    Case(
+        "regression on 5 covariates, 20 rows, prior of the noise's size",
+        True,
+        registered("linear_regression[dataset=synthetic,n=20,dim=5,prior=ratio]"),
+    ),
+    Case(
+        "regression on 5 covariates, 20 rows, a prior size to be learned",
+        False,
+        registered("linear_regression[dataset=synthetic,n=20,dim=5]"),
+    ),
+    Case("hidden Markov model, 100 times", False, registered("hidden_markov[n=100]")),
 )
 
 

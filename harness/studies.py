@@ -342,6 +342,10 @@ INQUIRIES = {
         "how often intervals of VB-EM and of Gibbs hold the parameters that data were drawn with: --seeds repetitions",
         "harness.coverage:compute",
     ),
+    "variational-em": Inquiry(
+        "what EM, variational EM and VB-EM take for points, what their bounds do, what they cost, and what they lose",
+        "harness.variational_em:compute",
+    ),
 }
 
 

@@ -84,7 +84,12 @@ class _Layout:
             relabellings=tuple(self.relabelled(order) for order in _exchanges(self.states)),
             conjugate=Conjugate(self.model, self.observed(data), self.coordinates),
             initial=self.prior,
-            generative=Generative(self.prior, functools.partial(self.simulated, n=data.shape[1]), data[:, :0]),
+            generative=Generative(
+                self.prior,
+                functools.partial(self.simulated, n=data.shape[1]),
+                data[:, :0],
+                conjugate=lambda data: Conjugate(self.model, self.observed(data), self.coordinates),
+            ),
         )
 
     kinds = ("start", "transition", "emission", "sd")
@@ -152,9 +157,7 @@ class _Layout:
         start, transitions, last = self.split(self.named(x))
         transitions = np.take_along_axis(transitions, order[:, :, None], axis=1)
         transitions = np.take_along_axis(transitions, order[:, None, :], axis=2)
-        last = np.take_along_axis(
-            last, order[:, None, :] if self.gaussian else order[:, :, None], axis=-1 if self.gaussian else 1
-        )
+        last = np.take_along_axis(last, order[:, None, :] if self.gaussian else order[:, :, None], axis=-1 if self.gaussian else 1)
         return self.joined(np.take_along_axis(start, order, axis=1), transitions, last)
 
     def relabelled(self, order: list[int]) -> tuple[int, ...]:

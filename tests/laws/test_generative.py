@@ -22,6 +22,7 @@ WEAK: list[tuple[str, dict[str, object]]] = [
     ("item_response", {"students": 3, "questions": 2}),
     ("gmm_posterior", {"n": 1}),
     ("gmm_posterior", {"model": "full", "n": 2, "components": 3}),
+    ("conjugate_mixture", {"data": "simulated", "n": 2, "components": 3}),
     ("horseshoe", {"dataset": "synthetic", "n": 3, "dim": 3}),
     ("shifted_exponential", {"groups": 2, "n": 1}),
 ]

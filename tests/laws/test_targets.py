@@ -65,6 +65,11 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"model": "full"},
         {"model": "full", "components": 3, "n": 300, "separation": 2.0},
     ],
+    "conjugate_mixture": [
+        {"data": "simulated", "components": 1, "n": 3},
+        {"data": "simulated", "components": 3, "dim": 1, "n": 20},
+        {"data": "simulated", "dim": 4, "n": 300},
+    ],
     "probit_regression": [{"n": 100, "dim": 5, "seed": 1}, {"n": 1, "dim": 1}],
     "clutter": [{"dim": 2}, {"n": 1, "share": 0.9, "spread": 100.0}, {"n": 60, "share": 0.2, "seed": 2}],
     "logistic_regression": [

@@ -104,6 +104,7 @@ def test_one_component_gives_the_exact_evidence(d: int) -> None:
     assert target.conjugate is not None and target.truth is not None
     fit = MixtureEM(n_components=1, prior=target.conjugate.model.prior).fit(target.conjugate.data)
     assert fit.lower_bound_ == pytest.approx(target.truth.log_normaliser, rel=1e-12)
+    assert fit.posterior_ is not None
     np.testing.assert_allclose(fit.posterior_.mean, target.truth.moments.mean, rtol=1e-12, atol=1e-14)
 
 

@@ -85,7 +85,8 @@ def rows(X: npt.ArrayLike, name: str, *, features: int | None = None, least: int
     except (TypeError, ValueError) as error:
         if "Complex" in str(error):
             raise
-        raise type(error)(f"{name}: the data are not a matrix of numbers ({error})") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # as scikit-learn does
+        raise kind(f"{name}: the data are not a matrix of numbers ({error})") from None
     if values.ndim != 2:
         raise ValueError(
             f"{name}: Expected 2D array, got {values.ndim}D array instead; it takes (rows, features). "
