@@ -11,6 +11,7 @@ from variational.registry import METHODS, method, names
 __all__ = [
     "METHODS",
     "AmortisedPosterior",
+    "BayesianHMM",
     "Fit",
     "Gaussian",
     "MixtureEM",
@@ -19,5 +20,4 @@ __all__ = [
     "fit",
     "method",
     "names",
-    "BayesianHMM",
 ]
