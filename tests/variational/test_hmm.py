@@ -217,7 +217,9 @@ def test_gaussian_predictions_are_normalised_and_drawn_from(covariance_type: str
     singles = np.exp([model.score([[x]]) for x in grid])
     np.testing.assert_allclose(np.trapezoid(singles, grid), 1.0, atol=1e-4)
     draws = np.array([model.sample(1, random_state=seed)[0][0, 0] for seed in range(1_500)])
-    below = np.interp(draws, grid, np.concatenate([[0.0], np.cumsum(0.5 * (singles[1:] + singles[:-1]) * np.diff(grid))]))
+    below = np.interp(
+        draws, grid, np.concatenate([[0.0], np.cumsum(0.5 * (singles[1:] + singles[:-1]) * np.diff(grid))])
+    )
     assert stats.kstest(below, "uniform").pvalue > 1e-6
     both, apart = model.score(X[:10], [4, 6]), model.score(X[:4]) + model.score(X[4:10])
     np.testing.assert_allclose(both, apart, rtol=1e-12)
