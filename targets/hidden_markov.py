@@ -85,7 +85,12 @@ class _Layout:
             relabellings=tuple(self.relabelled(order) for order in _exchanges(self.states)),
             conjugate=Conjugate(self.model, self.observed(data), self.coordinates),
             initial=self.prior,
-            generative=Generative(self.prior, functools.partial(self.simulated, n=data.shape[1]), data[:, :0]),
+            generative=Generative(
+                self.prior,
+                functools.partial(self.simulated, n=data.shape[1]),
+                data[:, :0],
+                conjugate=lambda data: Conjugate(self.model, self.observed(data), self.coordinates),
+            ),
         )
 
     def names(self, start: str, transition: str, emission: str, sd: str) -> tuple[str, ...]:

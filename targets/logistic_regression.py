@@ -36,7 +36,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 @helper
-def _margins(data, start, size, padded, margin):  # type: ignore[no-untyped-def]
+def margins_of(data, start, size, padded, margin):  # type: ignore[no-untyped-def]
     """margin[k] = data[start + k] . padded for k < size, eight rows at once."""
     columns = data.shape[1]
     eights = size & -8
@@ -63,7 +63,7 @@ def _margins(data, start, size, padded, margin):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _add_rows(data, start, size, weight, slope):  # type: ignore[no-untyped-def]
+def add_rows(data, start, size, weight, slope):  # type: ignore[no-untyped-def]
     """Adds weight[k] data[start + k] to the slope for k < size, eight rows at once."""
     columns = data.shape[1]
     eights = size & -8
@@ -101,7 +101,7 @@ def likelihood(x, gradient, data):  # type: ignore[no-untyped-def]
     linear, logs = 0.0, 0.0
     for start in range(0, data.shape[0], block):
         size = min(block, data.shape[0] - start)
-        _margins(data, start, size, padded, margin)
+        margins_of(data, start, size, padded, margin)
         product = 1.0
         for k in range(size):
             z = margin[k]
@@ -110,7 +110,7 @@ def likelihood(x, gradient, data):  # type: ignore[no-untyped-def]
             linear += abs(z) - z
             product *= 1.0 + t
         logs += math.log(product)
-        _add_rows(data, start, size, margin, slope)
+        add_rows(data, start, size, margin, slope)
     for j in range(x.shape[0]):
         gradient[j] = slope[j]
     return -0.5 * linear - logs
@@ -126,7 +126,7 @@ def likelihood_density(x, data):  # type: ignore[no-untyped-def]
     linear, logs = 0.0, 0.0
     for start in range(0, data.shape[0], BLOCK):
         size = min(BLOCK, data.shape[0] - start)
-        _margins(data, start, size, padded, margin)
+        margins_of(data, start, size, padded, margin)
         product = 1.0
         for k in range(size):
             z = margin[k]

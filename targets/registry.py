@@ -103,7 +103,7 @@ TARGETS = Catalogue(
         "conjugate_mixture": Entry(
             "targets.conjugate_mixture:conjugate_mixture",
             "parameters of a Gaussian mixture with full covariances under its conjugate prior, for Gibbs and VB-EM too",
-            ("conjugate", "generative", "multimodal", "posterior"),
+            ("conjugate", "generative", "multimodal", "posterior", "real-data"),
         ),
         "hidden_markov": Entry(
             "targets.hidden_markov:hidden_markov",
@@ -119,6 +119,11 @@ TARGETS = Catalogue(
             "targets.logistic_regression:logistic_regression",
             "logistic regression on the Wisconsin breast cancer data, or on synthetic data of any size",
             ("generative", "posterior"),
+        ),
+        "linear_regression": Entry(
+            "targets.linear_regression:linear_regression",
+            "linear regression with unknown noise on the diabetes data, or on synthetic data: a conjugate model",
+            ("conjugate", "generative", "posterior"),
         ),
         "probit_regression": Entry(
             "targets.probit_regression:probit_regression",

@@ -3,7 +3,10 @@
 from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
 from variational.conjugate.em import MixtureEM
+from variational.conjugate.factor import FactorAnalysis
 from variational.conjugate.hmm import BayesianHMM
+from variational.conjugate.mixture import BayesianGaussianMixture
+from variational.conjugate.regression import BayesianLinearRegression
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
 from variational.registry import METHODS, method, names
@@ -11,7 +14,10 @@ from variational.registry import METHODS, method, names
 __all__ = [
     "METHODS",
     "AmortisedPosterior",
+    "BayesianGaussianMixture",
     "BayesianHMM",
+    "BayesianLinearRegression",
+    "FactorAnalysis",
     "Fit",
     "Gaussian",
     "MixtureEM",

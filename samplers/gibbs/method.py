@@ -16,9 +16,11 @@ from samplers.method import LONGEST_WARMUP, check_chains
 from samplers.rounds import most_evaluations
 from samplers.variables import variables
 from samplers.workers import Workers
+from targets.conjugate.factor import FactorModel
 from targets.conjugate.hidden_markov import HiddenMarkov
 from targets.conjugate.mixture_model import GaussianMixture
 from targets.conjugate.model import Conjugate
+from targets.conjugate.regression import LinearRegression
 from targets.kernel import empty
 from targets.options import require, spec
 from targets.protocols import Phase, Status, Work
@@ -32,6 +34,8 @@ GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
 MODELS: dict[type, str] = {
     GaussianMixture: "samplers.gibbs.mixture:MixtureChain:compile_sweeps",
     HiddenMarkov: "samplers.gibbs.hidden_markov:HiddenMarkovChain:compile_sweeps",
+    FactorModel: "samplers.gibbs.factor:FactorChain:compile_sweeps",
+    LinearRegression: "samplers.gibbs.regression:RegressionChain:compile_sweeps",
 }
 
 

@@ -105,7 +105,7 @@ def test_planted_errors_are_caught(error: str, value: object) -> None:
 
 @pytest.fixture(scope="module")
 def one() -> targets.Target:
-    return targets.load("conjugate_mixture", components=1, n=8, dim=3)
+    return targets.load("conjugate_mixture", data="simulated", components=1, n=8, dim=3)
 
 
 def test_one_component_is_the_normal_wishart_posterior(one: targets.Target) -> None:
@@ -178,7 +178,7 @@ def test_bad_input_is_refused_in_one_line() -> None:
 
 def test_the_race_has_the_same_chains_in_coordinates() -> None:
     """Rounds do not depend on how work is cut, a pickled run goes on, and named quantities are those of the sampler."""
-    target = targets.load("conjugate_mixture", n=40)
+    target = targets.load("conjugate_mixture", data="simulated", n=40)
     assert target.conjugate is not None and target.named is not None
     method = samplers.method("gibbs", num_warmup=30, num_chains=2)
     run = warmed(method.start(target, 3))

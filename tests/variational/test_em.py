@@ -100,7 +100,7 @@ def test_the_bound_of_the_mode_is_the_log_joint_density(X: np.ndarray) -> None:
 
 @pytest.mark.parametrize("d", [1, 3])
 def test_one_component_gives_the_exact_evidence(d: int) -> None:
-    target = targets.load("conjugate_mixture", components=1, n=20, dim=d)
+    target = targets.load("conjugate_mixture", data="simulated", components=1, n=20, dim=d)
     assert target.conjugate is not None and target.truth is not None
     fit = MixtureEM(n_components=1, prior=target.conjugate.model.prior).fit(target.conjugate.data)
     assert fit.lower_bound_ == pytest.approx(target.truth.log_normaliser, rel=1e-12)

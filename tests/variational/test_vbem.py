@@ -25,7 +25,7 @@ def fitted(target: targets.Target, seed: int = 1) -> MixtureFamily:
 
 @pytest.fixture(scope="module")
 def mixture() -> targets.Target:
-    return targets.load("conjugate_mixture", components=3, n=40)
+    return targets.load("conjugate_mixture", data="simulated", components=3, n=40)
 
 
 def test_its_moments_quantiles_and_density_are_those_of_its_draws(mixture: targets.Target) -> None:
@@ -71,7 +71,7 @@ def test_a_pickled_run_goes_on_and_slices_do_not_matter(mixture: targets.Target)
 
 
 def test_with_one_component_it_is_the_truth() -> None:
-    target = targets.load("conjugate_mixture", components=1, n=6, dim=2)
+    target = targets.load("conjugate_mixture", data="simulated", components=1, n=6, dim=2)
     assert target.truth is not None
     q = fitted(target)
     np.testing.assert_allclose(q.mean, target.truth.moments.mean, rtol=1e-12, atol=1e-14)

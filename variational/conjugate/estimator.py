@@ -73,7 +73,7 @@ def rows(X: npt.ArrayLike, name: str, *, features: int | None = None, least: int
 
     Raises:
         ValueError: they are not a finite real matrix, of `features` columns where that is given, with `least` rows.
-        TypeError: they are sparse.
+        TypeError: they are sparse, or hold what is no number.
     """
     if hasattr(X, "toarray"):
         raise TypeError(f"{name}: sparse data are not accepted; it takes a dense matrix, as X.toarray() makes it")
@@ -85,7 +85,8 @@ def rows(X: npt.ArrayLike, name: str, *, features: int | None = None, least: int
     except (TypeError, ValueError) as error:
         if "Complex" in str(error):
             raise
-        raise ValueError(f"{name}: the data are not a matrix of numbers ({error})") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # as scikit-learn does
+        raise kind(f"{name}: the data are not a matrix of numbers ({error})") from None
     if values.ndim != 2:
         raise ValueError(
             f"{name}: Expected 2D array, got {values.ndim}D array instead; it takes (rows, features). "
@@ -100,6 +101,6 @@ def rows(X: npt.ArrayLike, name: str, *, features: int | None = None, least: int
     if features is not None and values.shape[1] != features:
         raise ValueError(f"X has {values.shape[1]} features, but {name} is expecting {features} features as input")
     if not np.isfinite(values).all():
-        kind = "NaN" if np.isnan(values).any() else "infinity"
-        raise ValueError(f"{name}: the data contain {kind}; it takes finite numbers")
+        found = "NaN" if np.isnan(values).any() else "infinity"
+        raise ValueError(f"{name}: the data contain {found}; it takes finite numbers")
     return values

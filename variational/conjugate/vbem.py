@@ -9,6 +9,7 @@ import numpy as np
 
 from targets.conjugate.hidden_markov import HiddenMarkov
 from targets.conjugate.mixture_model import GaussianMixture
+from targets.conjugate.regression import LinearRegression
 from targets.options import require
 from targets.protocols import Approximation, Phase, Status, Work
 from targets.target import Target
@@ -26,6 +27,7 @@ class Updates(Protocol):
 # The fit of each model: 'module:function:compiler', where function(model, data, rng) gives `Updates`, and compiler()
 # loads or compiles their loops. A new model is a line here.
 MODELS: dict[type, str] = {
+    LinearRegression: "variational.conjugate.vbem_regression:RegressionUpdates:compile_sweeps",
     GaussianMixture: "variational.conjugate.vbem_mixture:MixtureUpdates:compile_sweeps",
     HiddenMarkov: "variational.conjugate.vbem_hidden_markov:HiddenMarkovUpdates:compile_sweeps",
 }

@@ -1,0 +1,152 @@
+"""EM and variational EM of factor analysis: loadings and noise are points (Rubin and Thayer 1982).
+
+The E-step of EM is exact. That of variational EM has a factor for every coordinate of z: the means are those of the
+posterior, since a Gaussian's are the solution of the coordinates' equations, and the variances 1 / M_kk, with M the
+posterior precision I + W' Psi^-1 W. The bound is below the log likelihood by
+
+    gap = n (sum_k log M_kk - log det M) / 2
+
+which no rotation of W leaves as it is: it is zero where the columns of Psi^-1/2 W are orthogonal.
+
+Both are parameter-expanded (Liu, Rubin and Wu 1998): the M-step also frees the covariance of z, which is then taken
+into the loadings; in variational EM its diagonal alone, which keeps the factors. Every third sweep begins with an
+extrapolation of the two before it (SQUAREM; Varadhan and Roland 2008), which is taken back unless the bound rises.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve
+
+from targets.conjugate.least_squares import Triangle
+from targets.kernel import Matrix, Vector
+
+FLOOR = 1e-8  # of a column's variance: the least that its noise may have, where the likelihood may have no maximum
+LONGEST = 1e3  # step of an extrapolation, in units of a sweep's
+LARGEST = 500.0  # logarithm of a variance
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+@dataclass(eq=False)
+class PointFactors:
+    """Loadings (d, K) and variances of noise (d,), with what the E-step makes of them.
+
+    Attributes:
+        exact: whether the E-step is.
+        log_likelihood: of the present parameters, in nats; `bound` is `gap` below it.
+    """
+
+    data: Triangle
+    loadings: Matrix
+    noise: Vector
+    isotropic: bool
+    exact: bool
+    accelerate: bool = True
+
+    def __post_init__(self) -> None:
+        self.path: list[Vector] = []
+        variance = np.square(self.data.factor).sum(axis=0) / self.data.n
+        self.least = FLOOR * (np.full_like(variance, variance.mean()) if self.isotropic else variance)
+        self.noise = np.maximum(self.noise, self.least)
+        self.expect()
+
+    def sweep(self) -> float:
+        """An M-step and an E-step, or an extrapolation and an E-step; the bound."""
+        if self.accelerate:
+            if len(self.path) == 3 and self._extrapolated():
+                return self.bound
+            self.path.append(self._position())
+        self.maximise()
+        return self.expect()
+
+    def _position(self) -> Vector:
+        return np.concatenate([self.loadings.ravel(), np.log(self.noise)])
+
+    def _extrapolated(self) -> bool:
+        """Whether going on along the last two sweeps, by the step S3 of SQUAREM, raises the bound; it is left there."""
+        first, second, third = self.path
+        self.path.clear()
+        step, bend = second - first, third - 2.0 * second + first
+        size = float(np.linalg.norm(bend))
+        if not size > 0:
+            return False
+        length = min(float(np.linalg.norm(step)) / size, LONGEST)
+        there = first + 2.0 * length * step + length**2 * bend
+        kept = self.loadings, self.noise
+        bound, split = self.bound, self.loadings.size
+        self.loadings = there[:split].reshape(self.loadings.shape)
+        self.noise = np.maximum(np.exp(np.minimum(there[split:], LARGEST)), self.least)
+        if self.expect() > bound:  # false where it is not a number
+            return True
+        self.loadings, self.noise = kept
+        self.expect()
+        return False
+
+    def expect(self) -> float:
+        """q(z), the log likelihood and the bound, at the present parameters."""
+        n, d = self.data.n, len(self.noise)
+        scaled = self.loadings / self.noise[:, None]
+        precision = self.loadings.T @ scaled
+        precision[np.diag_indices_from(precision)] += 1.0
+        lower = np.linalg.cholesky(precision)
+        inverse = cho_solve((lower, True), np.eye(len(lower)))
+        self.scores: Matrix = (self.data.factor @ scaled) @ inverse
+        residual = self.data.factor - self.scores @ self.loadings.T
+        squares = float((np.square(residual).sum(axis=0) / self.noise).sum() + np.square(self.scores).sum())
+        half = float(np.log(np.diagonal(lower)).sum())
+        self.log_likelihood = -0.5 * (n * (d * _LOG_2PI + float(np.log(self.noise).sum()) + 2.0 * half) + squares)
+        if self.exact:
+            self.covariance: Matrix = inverse
+            self.gap = 0.0
+        else:
+            own = np.diagonal(precision)
+            self.covariance = np.diag(1.0 / own)
+            self.gap = n * max(0.5 * float(np.log(own).sum()) - half, 0.0)
+        return self.bound
+
+    @property
+    def bound(self) -> float:
+        """What every sweep raises."""
+        return self.log_likelihood - self.gap
+
+    def maximise(self) -> None:
+        """Loadings, noise and the covariance of z, given q(z)."""
+        n, factor = self.data.n, self.data.factor
+        moment = self.scores.T @ self.scores + n * self.covariance
+        loadings: Matrix = np.asarray(np.linalg.solve(moment, self.scores.T @ factor).T, dtype=np.float64)
+        residual = factor - self.scores @ loadings.T
+        noise = np.square(residual).sum(axis=0) / n + np.einsum("ij,ij->i", loadings @ self.covariance, loadings)
+        if self.isotropic:
+            noise = np.full_like(noise, noise.mean())
+        self.noise = np.maximum(noise, self.least)
+        if self.exact:
+            self.loadings = loadings @ np.linalg.cholesky(moment / n)
+        else:
+            self.loadings = loadings * np.sqrt(np.diagonal(moment) / n)
+
+
+def principal(data: Triangle, components: int, isotropic: bool) -> tuple[Matrix, Vector]:
+    """Loadings (d, K) and variances of noise (d,) of probabilistic principal components, in closed form.
+
+    With isotropic noise they maximise the likelihood (Tipping and Bishop 1999, equations 7 and 8). With a variance for
+    every column they are those of the standardised columns, scaled back: a start.
+    """
+    d = data.factor.shape[1]
+    size = np.sqrt(np.square(data.factor).sum(axis=0) / data.n)
+    size = np.ones(d) if isotropic else np.where(size > 0, size, 1.0)
+    _, singular, axes = np.linalg.svd(data.factor / size, full_matrices=False)
+    values = np.zeros(max(d, components))
+    values[: len(singular)] = singular**2 / data.n
+    noise = values[components:].sum() / (d - components) if d > components else 0.0
+    kept = min(components, len(singular))
+    loadings = np.zeros((d, components))
+    loadings[:, :kept] = axes[:kept].T * np.sqrt(np.maximum(values[:kept] - noise, 0.0))
+    return loadings * size[:, None], noise * size**2
+
+
+def at_random(data: Triangle, components: int, isotropic: bool, rng: np.random.Generator) -> tuple[Matrix, Vector]:
+    """Loadings and variances of noise that share each column's variance between them."""
+    variance = np.square(data.factor).sum(axis=0) / data.n
+    variance = np.full_like(variance, variance.mean()) if isotropic else variance
+    loadings = rng.standard_normal((len(variance), components)) * np.sqrt(0.5 * variance / components)[:, None]
+    return loadings, 0.5 * variance
