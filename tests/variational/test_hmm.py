@@ -13,7 +13,6 @@ from sklearn.base import clone
 from targets.conjugate.forward_backward import smooth, viterbi
 from targets.conjugate.hidden_markov import path
 from variational import BayesianHMM
-from variational.conjugate.estimator import NotFittedError
 
 SIGMAS = 6.0  # two-sided 2e-9
 
@@ -207,13 +206,10 @@ def test_the_predictive_density_is_normalised_and_what_samples_are_drawn_from(in
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
 @pytest.mark.parametrize("inference", ["vb", "em"])
 def test_gaussian_predictions_are_normalised_and_drawn_from(covariance_type: str, inference: str) -> None:
-    """By quadrature over one feature in two steps; samples by their distribution function along the first."""
+    """By quadrature of one row; samples by its distribution function."""
     X = drawn(5, 60, 1)[0]
     model = BayesianHMM(n_components=2, covariance_type=covariance_type, inference=inference).fit(X)
     grid = np.linspace(-40.0, 45.0, 600)
-    pairs = np.stack(np.meshgrid(grid[::4], grid[::4], indexing="ij"), axis=-1).reshape(-1, 2)
-    density = np.exp([model.score(pair[:, None]) for pair in pairs[:: len(pairs) // 50]])
-    assert np.all(density > 0)
     singles = np.exp([model.score([[x]]) for x in grid])
     np.testing.assert_allclose(np.trapezoid(singles, grid), 1.0, atol=1e-4)
     draws = np.array([model.sample(1, random_state=seed)[0][0, 0] for seed in range(1_500)])
@@ -303,7 +299,7 @@ def test_bad_lengths_and_strange_data_are_refused() -> None:
     for lengths in ([5], [3, 4], [6, 0], [2.5, 3.5], [[6]], []):
         with pytest.raises(ValueError, match="lengths"):
             BayesianHMM().fit(X, lengths)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(ValueError, match="not fitted yet"):
         BayesianHMM().predict(X)
     model = BayesianHMM().fit(X)
     with pytest.raises(ValueError, match="2 features"):

@@ -79,7 +79,8 @@ class Categorical:
         top = logs.max(axis=1)
         with np.errstate(invalid="ignore"):
             np.take(top[:, None] - logs, data, axis=0, out=distances)
-        return float(np.bincount(data, minlength=len(top)) @ top) if np.isfinite(top[data]).all() else -math.inf
+        met = np.bincount(data, minlength=len(top))
+        return float(np.sum(met[met > 0] * top[met > 0]))
 
     def predictive(self, data: npt.NDArray[np.int64]) -> Matrix:
         """(n, K) log probabilities."""
