@@ -72,6 +72,7 @@ class _Layout:
         self.dim = self.head + PER_STATE * states
 
     def target(self, data: Matrix) -> Target:
+        names = self.names("start", "transition", "emission", "sd")
         return Target(
             name="hidden_markov",
             dim=self.dim,
@@ -79,8 +80,8 @@ class _Layout:
             log_density=kernels.gaussian_density if self.gaussian else kernels.categorical_density,
             data=data,
             coordinates=self.names("log_g_start", "log_g", "log_g_emission", "log_sd"),
-            named=Named(self.names("start", "transition", "emission", "sd"), self.named),
-            invariant=Named(self.names(*(f"ordered {name}" for name in self.kinds), "ordered mu"), self.ordered),
+            named=Named(names, self.named),
+            invariant=Named(tuple(f"ordered {name}" for name in names), self.ordered),
             relabellings=tuple(self.relabelled(order) for order in _exchanges(self.states)),
             conjugate=Conjugate(self.model, self.observed(data), self.coordinates),
             initial=self.prior,
@@ -92,13 +93,11 @@ class _Layout:
             ),
         )
 
-    kinds = ("start", "transition", "emission", "sd")
-
-    def names(self, start: str, transition: str, emission: str, sd: str, mu: str = "mu") -> tuple[str, ...]:
+    def names(self, start: str, transition: str, emission: str, sd: str) -> tuple[str, ...]:
         each = range(1, self.states + 1)
         head = *(f"{start}[{k}]" for k in each), *(f"{transition}[{i},{j}]" for i in each for j in each)
         if self.gaussian:
-            return (*head, *(f"{mu}[{k}]" for k in each), *(f"{sd}[{k}]" for k in each))
+            return (*head, *(f"mu[{k}]" for k in each), *(f"{sd}[{k}]" for k in each))
         return (*head, *(f"{emission}[{k},{kind}]" for k in each for kind in KINDS))
 
     @property
@@ -140,11 +139,8 @@ class _Layout:
     def named(self, x: Matrix) -> Matrix:
         """(n, dim) probabilities, means and scales."""
         start, transitions, last = self.split(x)
-        if self.gaussian:
-            last = np.stack([last[:, 0], np.exp(last[:, 1])], axis=1)
-        else:
-            last = conjugate.rows(last)
-        return self.joined(conjugate.rows(start), conjugate.rows(transitions), last)
+        natural = np.stack([last[:, 0], np.exp(last[:, 1])], axis=1) if self.gaussian else conjugate.rows(last)
+        return self.joined(conjugate.rows(start), conjugate.rows(transitions), natural)
 
     def order(self, x: Matrix) -> npt.NDArray[np.intp]:
         """(n, K) states in the order of their means, or of how often their eruptions are short."""
@@ -157,12 +153,15 @@ class _Layout:
         start, transitions, last = self.split(self.named(x))
         transitions = np.take_along_axis(transitions, order[:, :, None], axis=1)
         transitions = np.take_along_axis(transitions, order[:, None, :], axis=2)
-        last = np.take_along_axis(last, order[:, None, :] if self.gaussian else order[:, :, None], axis=-1 if self.gaussian else 1)
+        if self.gaussian:
+            last = np.take_along_axis(last, order[:, None, :], axis=2)
+        else:
+            last = np.take_along_axis(last, order[:, :, None], axis=1)
         return self.joined(np.take_along_axis(start, order, axis=1), transitions, last)
 
     def relabelled(self, order: list[int]) -> tuple[int, ...]:
         """The coordinates in the order that they have when the states are in this one."""
-        start, transitions, last = self.split(np.arange(self.dim)[None])
+        start, transitions, last = self.split(np.arange(float(self.dim))[None])
         moved = last[:, :, order] if self.gaussian else last[:, order]
         return tuple(int(i) for i in self.joined(start[:, order], transitions[:, order][:, :, order], moved)[0])
 
@@ -185,7 +184,7 @@ class _Layout:
         return np.concatenate([head, mu, log_sd])
 
     def simulated(self, rng: np.random.Generator, x: Vector, n: int) -> Matrix:
-        """N eruptions, as the kernel takes them."""
+        """Eruptions, as many as `n`, as the kernel takes them."""
         start, transitions, last = (part[0] for part in self.split(self.named(x[None])))
         states = conjugate.path(rng, start, transitions, n)
         if self.gaussian:

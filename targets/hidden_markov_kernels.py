@@ -27,7 +27,7 @@ _GAUSSIAN = (  # of each state's mean and scale, with the Jacobian of the precis
 
 @helper
 def _logs(x, at, rows):  # type: ignore[no-untyped-def]
-    """Logarithms of the rows (r, m) of probabilities whose log gamma variables begin at `at`; returns their log prior."""
+    """Logarithms of the rows (r, m) whose log gamma variables begin at `at`; returns the log prior of these."""
     value = 0.0
     for i in range(rows.shape[0]):
         first = at + i * rows.shape[1]

@@ -174,7 +174,7 @@ def _picked(rng, weight):  # type: ignore[no-untyped-def]
 def _draw_states(  # type: ignore[no-untyped-def]
     rng, ends, log_start, log_transitions, distances, relative, ahead, scale, scratch, path, starts, pairs
 ):
-    """All states, into `path`, with counts of the first ones (1, K) and of neighbours (K, K); returns the log weight."""
+    """All states, into `path`, with counts of the first (1, K) and of neighbours (K, K); returns the log weight."""
     states = log_transitions.shape[0]
     start, transitions, transposed, log_transposed, weight = scratch
     for i in range(states):
@@ -242,7 +242,9 @@ def _moments(data, path, means, counts, sums, squares):  # type: ignore[no-untyp
                 squares[k, 0, a] += off * off
 
 
-@loop(void(DATA, INTEGERS, RNG, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS, MATRIX, TENSOR, MATRIX))
+@loop(
+    void(DATA, INTEGERS, RNG, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS, MATRIX, TENSOR, MATRIX)
+)
 def gaussian_sweeps(  # type: ignore[no-untyped-def]
     data, ends, rng, prior, mean, scale, start_prior, transition_prior, starts, pairs, path, means, factors, rows
 ):  # fmt: skip
@@ -281,7 +283,7 @@ def gaussian_sweeps(  # type: ignore[no-untyped-def]
 def categorical_sweeps(  # type: ignore[no-untyped-def]
     data, ends, rng, emission_prior, start_prior, transition_prior, starts, pairs, path, rows
 ):
-    """As `gaussian_sweeps`, with emissions of symbols in the place of means, and their log gamma variables at the end."""
+    """As `gaussian_sweeps`, with emissions of symbols in the place of means; their log gamma variables come last."""
     n, (states, symbols) = data.shape[0], emission_prior.shape
     counts, emission_amounts = np.empty((states, symbols)), np.empty((states, symbols))
     log_emissions, largest = np.empty((states, symbols)), np.empty(symbols)

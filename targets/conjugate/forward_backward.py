@@ -1,6 +1,6 @@
 """The recursions of hidden Markov models (Baum and Petrie 1966; Rabiner 1989), for sequences one after the other.
 
-Emissions come as distances (n, K): how far the log density of each state lies below the largest of the K, at every time.
+Emissions come as distances (n, K): how far the log density of each state lies below the largest of the K at a time.
 So each time has a state with weight one, and the recursions run on plain numbers, rescaled only where these get small:
 
 - Where no transition has a weight below `DENSE`, that is exact to rounding: what underflows in a state is outweighed by
@@ -44,7 +44,7 @@ def kind_of(transitions):  # type: ignore[no-untyped-def]
 
 @helper
 def exponentials(distances, relative):  # type: ignore[no-untyped-def]
-    """Relative = exp(-distances), (n, K) both."""
+    """Fill `relative` with exp(-distances), (n, K) both."""
     flat, filled = distances.reshape(distances.size), relative.reshape(relative.size)
     for i in range(flat.shape[0]):
         filled[i] = exp_minus(flat[i])
@@ -113,7 +113,7 @@ def log_forward(log_start, log_transposed, distances, begin, end, ahead):  # typ
 
 @helper
 def _backward(transitions, relative, begin, end, scale, shares, crossings, later, weight):  # type: ignore[no-untyped-def]
-    """What is ahead becomes the shares of the states, given all; `crossings` get weights of pairs but for transitions."""
+    """What was ahead becomes the shares of the states; `crossings` get weights of pairs, less their transition's."""
     states = transitions.shape[0]
     total = 0.0
     for j in range(states):

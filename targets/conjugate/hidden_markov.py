@@ -20,7 +20,7 @@ from targets.options import require
 
 @dataclass(frozen=True, eq=False)
 class GaussianEmissions:
-    """precision ~ Wishart(degrees_of_freedom, inverse(scale)), mean | precision ~ N(mean, inverse(mean_precision precision)).
+    """precision ~ Wishart(degrees_of_freedom, inverse(scale)), mean | precision ~ N(mean, inverse / mean_precision).
 
     With a vector for `scale` features are independent: precision_a ~ Gamma(degrees_of_freedom / 2, scale_a / 2), by
     shape and rate.
@@ -73,7 +73,7 @@ class CategoricalEmissions:
 
 
 class HiddenMarkovParameters(NamedTuple):
-    """One draw: start (K,), transitions (K, K), and means (K, d) with covariances (K, d, d), or emissions (K, symbols)."""
+    """A draw: start (K,), transitions (K, K); means (K, d) and covariances (K, d, d), or emissions (K, symbols)."""
 
     start: Vector
     transitions: Matrix
@@ -96,9 +96,7 @@ class HiddenMarkov:
         require(self.n_components >= 1, f"n_components={self.n_components} is not accepted; it takes 1 or more")
         _positive("start_concentration", self.start_concentration)
         _positive("transition_concentration", self.transition_concentration)
-        require(
-            0 <= self.stickiness < np.inf, f"stickiness={self.stickiness:g} is not accepted; it takes 0 or more"
-        )
+        require(0 <= self.stickiness < np.inf, f"stickiness={self.stickiness:g} is not accepted; it takes 0 or more")
 
     @property
     def start_prior(self) -> Vector:
@@ -127,7 +125,9 @@ class HiddenMarkov:
             else:
                 covariances[i] = np.diag(emits.scale / rng.chisquare(emits.degrees_of_freedom, size=d))
         noise = np.einsum("kij,kj->ki", np.linalg.cholesky(covariances), rng.standard_normal((k, d)))
-        return HiddenMarkovParameters(start, transitions, emits.mean + noise / np.sqrt(emits.mean_precision), covariances)
+        return HiddenMarkovParameters(
+            start, transitions, emits.mean + noise / np.sqrt(emits.mean_precision), covariances
+        )
 
     def simulate(self, rng: np.random.Generator, parameters: HiddenMarkovParameters, n: int) -> Any:
         """(n, d) numbers or (n, 1) symbols of one sequence, and the states (n,) behind them."""

@@ -1,12 +1,11 @@
 """The factors of a hidden Markov model's parameters: distributions, as VB-EM has them, or points, as EM.
 
-Each factor is updated with the expected counts or moments of what it governs (`update`), says what the E-step needs, and
-what it costs in the bound (`penalty`): its divergence from the prior, or, of a point, minus the log prior density there,
-in the coordinates of the module `targets.conjugate.hidden_markov`: probabilities, means and precisions.
+Each factor is updated with the expected counts or moments of what it governs (`update`), says what the E-step
+needs, and what it costs in the bound (`penalty`): its divergence from the prior, or, of a point, minus the log prior
+density there, of probabilities, means and precisions.
 """
 
 import math
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -63,21 +62,6 @@ def _log_beta(concentration: Matrix) -> Vector:
     return np.asarray(gammaln(concentration).sum(axis=1) - gammaln(concentration.sum(axis=1)))
 
 
-class Emissions(Protocol):
-    """What a state emits."""
-
-    def update(self, data: npt.NDArray[np.generic], shares: Matrix) -> None: ...  # shares (n, K) of the states
-
-    def distances(self, data: npt.NDArray[np.generic], distances: Matrix) -> float: ...  # see `gaussian_distances`
-
-    def predictive(self, data: npt.NDArray[np.generic]) -> Matrix: ...  # (n, K) log densities, parameters averaged over
-
-    def draw(self, rng: np.random.Generator, states: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]: ...
-
-    @property
-    def penalty(self) -> float: ...
-
-
 class Categorical:
     """Symbols, which come as (n,) integers."""
 
@@ -95,7 +79,8 @@ class Categorical:
         top = logs.max(axis=1)
         with np.errstate(invalid="ignore"):
             np.take(top[:, None] - logs, data, axis=0, out=distances)
-        return float(np.bincount(data, minlength=len(top)) @ top) if np.isfinite(top[data]).all() else -math.inf
+        met = np.bincount(data, minlength=len(top))
+        return float(np.sum(met[met > 0] * top[met > 0]))
 
     def predictive(self, data: npt.NDArray[np.int64]) -> Matrix:
         """(n, K) log probabilities."""
@@ -170,7 +155,8 @@ class Gaussian:
         if self.point:
             return self.size * np.log(self.amounts)[:, None] - self._log_determinants(roots)
         halves = 0.5 * (self.degrees[:, None] - np.arange(self.size))
-        return digamma(halves).sum(axis=1, keepdims=True) + self.size * math.log(2.0) - self._log_determinants(roots)
+        expected = digamma(halves).sum(axis=1, keepdims=True) + self.size * math.log(2.0)
+        return np.asarray(expected - self._log_determinants(roots))
 
     def distances(self, data: Matrix, distances: Matrix) -> float:
         """See `gaussian_distances`."""
@@ -193,7 +179,11 @@ class Gaussian:
             squares = np.square(np.einsum("kij,kj->ki", roots, away)).sum(axis=1, keepdims=True)
             log_scale = np.array(2.0 * np.log(np.diagonal(factor)).sum())
         else:
-            traces, squares, log_scale = prior.scale / self.scales[:, 0], away**2 / self.scales[:, 0], np.log(prior.scale)
+            traces, squares, log_scale = (
+                prior.scale / self.scales[:, 0],
+                away**2 / self.scales[:, 0],
+                np.log(prior.scale),
+            )
         log_precisions = self._log_precisions(roots)
         if self.point:
             value = 0.5 * (own - p) * log_precisions - 0.5 * amounts * (traces + kappa * squares)
@@ -240,6 +230,9 @@ class Gaussian:
         return np.asarray(self.means[states] + noise * np.sqrt(wider / rng.chisquare(free)))
 
 
+Emissions = Categorical | Gaussian
+
+
 def _outer(x: Matrix, weights: Vector) -> Tensor:
     """(K, d, d)."""
     return np.asarray(weights[:, None, None] * x[:, :, None] * x[:, None, :])
@@ -252,6 +245,4 @@ def _square(x: Matrix, weights: Vector) -> Tensor:
 
 def _log_gamma(x: npt.NDArray[np.float64], p: int) -> npt.NDArray[np.float64]:
     """The logarithm of the multivariate gamma function."""
-    return np.asarray(
-        0.25 * p * (p - 1) * math.log(math.pi) + gammaln(x[..., None] - 0.5 * np.arange(p)).sum(axis=-1)
-    )
+    return np.asarray(0.25 * p * (p - 1) * math.log(math.pi) + gammaln(x[..., None] - 0.5 * np.arange(p)).sum(axis=-1))

@@ -1,4 +1,4 @@
-"""What `variational.BayesianHMM` makes of its arguments and of its data: a prior, symbols, and the ends of sequences."""
+"""What `variational.BayesianHMM` makes of its arguments and data: a prior, symbols, and the ends of sequences."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,9 @@ def prior_of(estimator: "BayesianHMM", name: str, given: npt.NDArray[Any]) -> Hi
 def _categorical(estimator: "BayesianHMM", given: npt.NDArray[np.int64]) -> CategoricalEmissions:
     least = int(given.max()) + 1
     number = least if estimator.n_symbols is None else estimator.n_symbols
-    require(least <= number, f"n_symbols={number} is not accepted; the data hold {least - 1}, which takes {least} or more")
+    require(
+        least <= number, f"n_symbols={number} is not accepted; the data hold {least - 1}, which takes {least} or more"
+    )
     return CategoricalEmissions(number, estimator.emission_concentration_prior)
 
 
@@ -73,7 +75,7 @@ def _scale(name: str, given: Matrix, full: bool) -> Matrix:
         constant = np.flatnonzero(variance <= 1e-28 * np.square(given).max(axis=0))
         require(
             not constant.size,
-            f"{name}: column {constant[:1]} of the data is constant, which gives the prior no scale; give covariance_prior",
+            f"{name}: column {constant[:1]} of the data is constant: the prior has no scale; give covariance_prior",
         )
         if not full:
             return np.asarray(variance)

@@ -13,7 +13,7 @@ LLOYD = 10  # iterations of k-means: it is a start, not an answer
 def initial_shares(
     model: HiddenMarkov, data: npt.NDArray[np.generic], ends: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Matrix, Matrix, Matrix]:
-    """Shares (n, K) of the states, counts (K, K) of their neighbours, and centres (K, d) about which moments are taken."""
+    """Shares (n, K) of the states, counts (K, K) of neighbours, and centres (K, d) that moments are taken about."""
     if isinstance(model.emissions, CategoricalEmissions):
         return _random(model, data, ends, rng)
     points = np.ascontiguousarray(data.T, dtype=np.float64)
@@ -44,7 +44,7 @@ def _logs(amounts: Matrix) -> Matrix:
 
 
 def _k_means(points: Matrix, k: int, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Matrix]:
-    """Labels (n,) and centres (k, d), from seeds far apart (Arthur and Vassilvitskii 2007), columns brought to one scale."""
+    """Labels (n,) and centres (k, d), from seeds far apart (Arthur and Vassilvitskii 2007); columns on one scale."""
     spread = points.std(axis=0)
     scaled = (points - points.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
     chosen = [int(rng.integers(len(points)))]
