@@ -171,7 +171,9 @@ def test_draws_and_new_rows_have_the_moments_that_it_says() -> None:
     for inference in INFERENCES:
         fitted = FactorAnalysis(n_components=1, inference=inference).fit(X)
         rows = fitted.sample(40_000, random_state=1)
-        np.testing.assert_allclose(np.cov(rows.T), fitted.get_covariance() * (1 + (inference == "vbem") / 60), atol=0.15)
+        np.testing.assert_allclose(
+            np.cov(rows.T), fitted.get_covariance() * (1 + (inference == "vbem") / 60), atol=0.15
+        )
         np.testing.assert_allclose(rows.mean(axis=0), fitted.mean_, atol=0.06)
     drawn = fitted.sample_parameters(20_000, random_state=2)
     np.testing.assert_allclose(drawn["covariance"].mean(axis=0), fitted.get_covariance(), atol=0.06)

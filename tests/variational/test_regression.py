@@ -45,7 +45,9 @@ def test_the_bound_of_the_normal_gamma_model_is_the_log_evidence(n: int, p: int,
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(["shared", "ard"]), st.booleans(), st.integers(1, 25), st.integers(1, 9))
+@given(
+    st.integers(0, 2**32 - 1), st.sampled_from(["shared", "ard"]), st.booleans(), st.integers(1, 25), st.integers(1, 9)
+)
 def test_no_sweep_lowers_the_bound(seed: int, prior: Any, intercept: bool, n: int, p: int) -> None:
     """Over random sizes, scales, collinear and constant columns."""
     rng = np.random.default_rng(seed)
