@@ -1,10 +1,11 @@
-"""Linear regressions and factor analysis beside scikit-learn's, timed in turns: `python -m benchmarks.peers_regression`.
+"""Regressions and factor analysis beside scikit-learn's, timed in turns: `python -m benchmarks.peers_regression`.
 
 Each row is one data set and one pair: medians over alternating repetitions in one process, threads pinned to one. The
 ratio is their seconds over ours, above one where ours are faster.
 """
 
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -85,9 +86,8 @@ def main(repetitions: int = 5) -> None:
         warnings.simplefilter("ignore")
         for name, ours, theirs in (*regressions(), *factors()):
             mine, other, said, heard = measure(ours, theirs, repetitions)
-            print(
-                f"{name:45} ratio {other / mine:8.1f}   {mine * 1e3:9.2f} ms ({said})   {other * 1e3:9.2f} ms ({heard})"
-            )
+            told = f"ratio {other / mine:8.1f}   {mine * 1e3:9.2f} ms ({said})   {other * 1e3:9.2f} ms ({heard})"
+            sys.stdout.write(f"{name:45} {told}\n")
 
 
 if __name__ == "__main__":
