@@ -316,6 +316,14 @@ INQUIRIES = {
         "bias and variance of gradients through discrete latents, fits with them, and when Gibbs overtakes",
         "harness.discrete:compute",
     ),
+    "coverage": Inquiry(
+        "how often intervals of VB-EM and of Gibbs hold the parameters that data were drawn with: --seeds repetitions",
+        "harness.coverage:compute",
+    ),
+    "variational-em": Inquiry(
+        "what EM, variational EM and VB-EM take for points, what their bounds do, what they cost, and what they lose",
+        "harness.variational_em:compute",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import (
     blind_spot,
+    coverage,
     directions,
     discrete,
     figures,
@@ -20,6 +21,7 @@ from reports import (
     tables_of_efficiency,
     tables_of_fits,
     tables_of_quantities,
+    variational_em,
 )
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.records.calibrations import calibrated
@@ -53,7 +55,11 @@ PICTURES: dict[str, tuple[tuple[float, float], Callable[["Figure", runs.Results,
     "directions": (directions.SIZE, directions.draw),
 }
 
-PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {"discrete": discrete.page}  # of studies that are no race
+PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {  # of studies that are no race
+    "discrete": discrete.page,
+    "coverage": coverage.page,
+    "variational-em": variational_em.page,
+}
 
 
 def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Mapping[str, Any]) -> list[Path]:

@@ -23,6 +23,7 @@ from targets.conjugate.mixture import MixturePrior
 from targets.conjugate.mixture_family import MixtureFamily
 from targets.conjugate.mixture_model import GaussianMixture, MixtureParameters
 from targets.conjugate.model import Conjugate
+from targets.conjugate.old_faithful import old_faithful
 from targets.conjugate_mixture_kernels import SETTINGS, posterior, posterior_density
 from targets.kernel import Matrix, Vector, data_matrix
 from targets.options import require
@@ -42,12 +43,12 @@ def prior_of(d: int) -> MixturePrior:
 
 
 def conjugate_mixture(
-    *, data: str = "simulated", components: int = 2, n: int = 200, dim: int = 2, separation: float = 4.0, seed: int = 0
+    *, data: str = "faithful", components: int = 2, n: int = 200, dim: int = 2, separation: float = 4.0, seed: int = 0
 ) -> Target:
     """A posterior with K! modes of equal mass.
 
     Args:
-        data: 'simulated'.
+        data: 'faithful', eruptions and waits of the geyser, which does not read the options below; or 'simulated'.
         components: K; of one the posterior is known exactly.
         n: observations that are simulated.
         dim: their features.
@@ -58,12 +59,15 @@ def conjugate_mixture(
         UsageError: an option is not accepted.
     """
     name = "conjugate_mixture"
-    require(data == "simulated", f"{name}: data={data!r} is not accepted; it takes 'simulated'")
+    require(
+        data in ("faithful", "simulated"), f"{name}: data={data!r} is not accepted; it takes 'faithful' or 'simulated'"
+    )
     require(1 <= components <= MOST, f"{name}: components={components} is not accepted; it takes 1 to {MOST}")
     require(n >= 1, f"{name}: n={n} is not accepted; it takes 1 or more")
     require(1 <= dim <= 20, f"{name}: dim={dim} is not accepted; it takes 1 to 20")
     require(0 <= separation <= 100, f"{name}: separation={separation:g} is not accepted; it takes 0 to 100")
-    return posterior_of(simulated(components, n, dim, separation, seed), GaussianMixture(prior_of(dim), components))
+    rows = scaled(old_faithful()) if data == "faithful" else simulated(components, n, dim, separation, seed)
+    return posterior_of(rows, GaussianMixture(prior_of(rows.shape[1]), components))
 
 
 def simulated(components: int, n: int, dim: int, separation: float, seed: int) -> Matrix:

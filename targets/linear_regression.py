@@ -79,7 +79,7 @@ def linear_regression(
     posterior, posterior_density, prior_kernel = KERNELS[prior]
     padded = np.zeros((len(table), -(-(1 + count + len(precisions)) // LANES) * LANES))
     padded[:, : 1 + count] = table
-    joined = np.ascontiguousarray(np.column_stack([table[:, 1:], table[:, 0]]))
+    joined = _joined(count, table)
     target = Target(
         name="linear_regression",
         dim=1 + count + len(precisions),
@@ -90,7 +90,7 @@ def linear_regression(
         coordinates=("log_noise_precision", *names, *precisions),
         named=Named(("noise_sd", *names, *(f"sd{name[13:]}" for name in precisions)), functools.partial(_named, count)),
         rows=Rows(prior_kernel, likelihood),
-        conjugate=Conjugate(LinearRegression(model_prior(prior), intercept=False), joined, _coordinates),
+        conjugate=_conjugate(prior, count, table),
         predictions=_predictions(table[:PREDICTED]),
         quantities=_quantities(names),
         tags=frozenset({"real-data"} if dataset == "diabetes" else {"synthetic"}),
@@ -98,6 +98,15 @@ def linear_regression(
         description=f"linear regression on {count} covariates with unknown noise, {prior} prior",
     )
     return reference.attach(target, "linear_regression_ard") if prior == "ard" else target
+
+
+def _joined(count: int, data: Matrix) -> Matrix:
+    """Covariates and then the response, as the conjugate model takes the kernel's data."""
+    return np.ascontiguousarray(np.column_stack([data[:, 1 : 1 + count], data[:, 0]]))
+
+
+def _conjugate(prior: str, count: int, data: Matrix) -> Conjugate:
+    return Conjugate(LinearRegression(model_prior(prior), intercept=False), _joined(count, data), _coordinates)
 
 
 def model_prior(prior: str) -> RegressionPrior:
@@ -157,7 +166,7 @@ def _generative(prior: str, count: int, padded: Matrix) -> Generative:
         )
         return data
 
-    return Generative(draw, simulate, np.zeros_like(padded[:0]))
+    return Generative(draw, simulate, np.zeros_like(padded[:0]), conjugate=functools.partial(_conjugate, prior, count))
 
 
 @functools.cache

@@ -103,7 +103,12 @@ TARGETS = Catalogue(
         "conjugate_mixture": Entry(
             "targets.conjugate_mixture:conjugate_mixture",
             "parameters of a Gaussian mixture with full covariances under its conjugate prior, for Gibbs and VB-EM too",
-            ("conjugate", "generative", "multimodal", "posterior"),
+            ("conjugate", "generative", "multimodal", "posterior", "real-data"),
+        ),
+        "hidden_markov": Entry(
+            "targets.hidden_markov:hidden_markov",
+            "a hidden Markov model of 299 eruptions of a geyser, states summed out: waiting times, or long and short",
+            ("conjugate", "generative", "multimodal", "posterior", "real-data", "time-series"),
         ),
         "bioassay": Entry(
             "targets.bioassay:bioassay",

@@ -4,6 +4,8 @@ from variational.amortised import AmortisedPosterior, amortisation_gap
 from variational.autoencoder import VariationalAutoencoder
 from variational.conjugate.em import MixtureEM
 from variational.conjugate.factor import FactorAnalysis
+from variational.conjugate.hmm import BayesianHMM
+from variational.conjugate.mixture import BayesianGaussianMixture
 from variational.conjugate.regression import BayesianLinearRegression
 from variational.fitting import Fit, fit
 from variational.gaussian import Gaussian
@@ -12,6 +14,8 @@ from variational.registry import METHODS, method, names
 __all__ = [
     "METHODS",
     "AmortisedPosterior",
+    "BayesianGaussianMixture",
+    "BayesianHMM",
     "BayesianLinearRegression",
     "FactorAnalysis",
     "Fit",

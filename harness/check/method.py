@@ -11,7 +11,7 @@ from targets.target import Target
 
 GAUSSIAN = ("correlated_gaussian", {"dim": 3, "rho": 0.5, "mean": 1.0})
 REGRESSION = ("logistic_regression", {"dataset": "synthetic", "n": 200, "dim": 3})
-CONJUGATE = ("conjugate_mixture", {"components": 1, "dim": 2, "n": 40})
+CONJUGATE = ("conjugate_mixture", {"data": "simulated", "components": 1, "n": 40})
 MIXTURE = ("bimodal_mixture", {"dim": 2, "separation": 3.0, "weight": 0.3, "sd_ratio": 1.5})
 BANANA = ("banana", {"dim": 2, "scale": 1.0, "curvature": 0.5})
 

@@ -17,6 +17,7 @@ from samplers.rounds import most_evaluations
 from samplers.variables import variables
 from samplers.workers import Workers
 from targets.conjugate.factor import FactorModel
+from targets.conjugate.hidden_markov import HiddenMarkov
 from targets.conjugate.mixture_model import GaussianMixture
 from targets.conjugate.model import Conjugate
 from targets.conjugate.regression import LinearRegression
@@ -32,6 +33,7 @@ GROWTH = 0.1  # a round after warm-up lengthens the chains by this fraction
 # that can be pickled, and compiler() loads or compiles its loops. A new model is a line here.
 MODELS: dict[type, str] = {
     GaussianMixture: "samplers.gibbs.mixture:MixtureChain:compile_sweeps",
+    HiddenMarkov: "samplers.gibbs.hidden_markov:HiddenMarkovChain:compile_sweeps",
     FactorModel: "samplers.gibbs.factor:FactorChain:compile_sweeps",
     LinearRegression: "samplers.gibbs.regression:RegressionChain:compile_sweeps",
 }

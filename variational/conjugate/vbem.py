@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from targets.conjugate.hidden_markov import HiddenMarkov
 from targets.conjugate.mixture_model import GaussianMixture
 from targets.conjugate.regression import LinearRegression
 from targets.options import require
@@ -28,6 +29,7 @@ class Updates(Protocol):
 MODELS: dict[type, str] = {
     LinearRegression: "variational.conjugate.vbem_regression:RegressionUpdates:compile_sweeps",
     GaussianMixture: "variational.conjugate.vbem_mixture:MixtureUpdates:compile_sweeps",
+    HiddenMarkov: "variational.conjugate.vbem_hidden_markov:HiddenMarkovUpdates:compile_sweeps",
 }
 
 
