@@ -157,7 +157,9 @@ class _Layout:
         start, transitions, last = self.split(self.named(x))
         transitions = np.take_along_axis(transitions, order[:, :, None], axis=1)
         transitions = np.take_along_axis(transitions, order[:, None, :], axis=2)
-        last = np.take_along_axis(last, order[:, None, :] if self.gaussian else order[:, :, None], axis=-1 if self.gaussian else 1)
+        last = np.take_along_axis(
+            last, order[:, None, :] if self.gaussian else order[:, :, None], axis=-1 if self.gaussian else 1
+        )
         return self.joined(np.take_along_axis(start, order, axis=1), transitions, last)
 
     def relabelled(self, order: list[int]) -> tuple[int, ...]:

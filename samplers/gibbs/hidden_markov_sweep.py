@@ -242,7 +242,9 @@ def _moments(data, path, means, counts, sums, squares):  # type: ignore[no-untyp
                 squares[k, 0, a] += off * off
 
 
-@loop(void(DATA, INTEGERS, RNG, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS, MATRIX, TENSOR, MATRIX))
+@loop(
+    void(DATA, INTEGERS, RNG, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS, MATRIX, TENSOR, MATRIX)
+)
 def gaussian_sweeps(  # type: ignore[no-untyped-def]
     data, ends, rng, prior, mean, scale, start_prior, transition_prior, starts, pairs, path, means, factors, rows
 ):  # fmt: skip

@@ -96,9 +96,7 @@ class HiddenMarkov:
         require(self.n_components >= 1, f"n_components={self.n_components} is not accepted; it takes 1 or more")
         _positive("start_concentration", self.start_concentration)
         _positive("transition_concentration", self.transition_concentration)
-        require(
-            0 <= self.stickiness < np.inf, f"stickiness={self.stickiness:g} is not accepted; it takes 0 or more"
-        )
+        require(0 <= self.stickiness < np.inf, f"stickiness={self.stickiness:g} is not accepted; it takes 0 or more")
 
     @property
     def start_prior(self) -> Vector:
@@ -127,7 +125,9 @@ class HiddenMarkov:
             else:
                 covariances[i] = np.diag(emits.scale / rng.chisquare(emits.degrees_of_freedom, size=d))
         noise = np.einsum("kij,kj->ki", np.linalg.cholesky(covariances), rng.standard_normal((k, d)))
-        return HiddenMarkovParameters(start, transitions, emits.mean + noise / np.sqrt(emits.mean_precision), covariances)
+        return HiddenMarkovParameters(
+            start, transitions, emits.mean + noise / np.sqrt(emits.mean_precision), covariances
+        )
 
     def simulate(self, rng: np.random.Generator, parameters: HiddenMarkovParameters, n: int) -> Any:
         """(n, d) numbers or (n, 1) symbols of one sequence, and the states (n,) behind them."""

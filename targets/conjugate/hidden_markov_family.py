@@ -51,9 +51,7 @@ class Row:
         total = special.logsumexp(x, axis=1)
         constant = special.gammaln(self.concentration.sum()) - special.gammaln(self.concentration).sum()
         constant -= special.gammaln(self.amount)
-        return np.asarray(
-            (x - total[:, None]) @ self.concentration + self.amount * total - np.exp(total) + constant
-        )
+        return np.asarray((x - total[:, None]) @ self.concentration + self.amount * total - np.exp(total) + constant)
 
     def quantiles(self, p: Matrix) -> Matrix:
         """(k, m) at p (k, 1), by quadrature where there is no closed form."""
@@ -115,7 +113,9 @@ class Normals:
         """(m, 2 K) at p (m, 1)."""
         width = np.sqrt(self.scale / (self.mean_precision * self.degrees_of_freedom))
         precisions = 2.0 * special.gammainccinv(0.5 * self.degrees_of_freedom, p) / self.scale
-        return np.hstack([self.centres + width * special.stdtrit(self.degrees_of_freedom, p), -0.5 * np.log(precisions)])
+        return np.hstack(
+            [self.centres + width * special.stdtrit(self.degrees_of_freedom, p), -0.5 * np.log(precisions)]
+        )
 
 
 @dataclass(frozen=True, eq=False)

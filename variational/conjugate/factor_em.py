@@ -19,9 +19,9 @@ import numpy as np
 
 from targets.conjugate.least_squares import Triangle
 from targets.kernel import Matrix, Vector
+from variational.conjugate.extrapolation import Path
 
 FLOOR = 1e-8  # of a column's variance: the least that its noise may have, where the likelihood may have no maximum
-LONGEST = 1e3  # step of an extrapolation, in units of a sweep's
 LARGEST = 500.0  # logarithm of a variance
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -45,7 +45,7 @@ class PointFactors:
     accelerate: bool = True
 
     def __post_init__(self) -> None:
-        self.path: list[Vector] = []
+        self.path = Path()
         variance = np.square(self.data.factor).sum(axis=0) / self.data.n
         self.least = FLOOR * (np.full_like(variance, variance.mean()) if self.isotropic else variance)
         self.noise = np.maximum(self.noise, self.least)
@@ -54,25 +54,14 @@ class PointFactors:
     def sweep(self) -> float:
         """An M-step and an E-step, or an extrapolation and an E-step; the bound."""
         if self.accelerate:
-            if len(self.path) == 3 and self._extrapolated():
+            there = self.path.further(np.concatenate([self.loadings.ravel(), np.log(self.noise)]))
+            if there is not None and self._raised(there):
                 return self.bound
-            self.path.append(self._position())
         self.maximise()
         return self.expect()
 
-    def _position(self) -> Vector:
-        return np.concatenate([self.loadings.ravel(), np.log(self.noise)])
-
-    def _extrapolated(self) -> bool:
-        """Whether going on along the last two sweeps, by the step S3 of SQUAREM, raises the bound; it is left there."""
-        first, second, third = self.path
-        self.path.clear()
-        step, bend = second - first, third - 2.0 * second + first
-        size = float(np.linalg.norm(bend))
-        if not size > 0:
-            return False
-        length = min(float(np.linalg.norm(step)) / size, LONGEST)
-        there = first + 2.0 * length * step + length**2 * bend
+    def _raised(self, there: Vector) -> bool:
+        """Whether the bound is higher there, which is then kept."""
         kept = self.loadings, self.noise
         bound, split = self.bound, self.loadings.size
         self.loadings = there[:split].reshape(self.loadings.shape)

@@ -115,7 +115,9 @@ class BayesianHMM(Estimator):
             try:
                 ascent = ascend(made.sweep, data=n, tolerance=self.tol, most=self.max_iter)
             except np.linalg.LinAlgError:
-                raise ValueError(f"{NAME}: covariance_prior is too small beside the data for double precision") from None
+                raise ValueError(
+                    f"{NAME}: covariance_prior is too small beside the data for double precision"
+                ) from None
             if best is None or ascent.bound > best[0].bound:
                 best = ascent, made
         assert best is not None  # noqa: S101  # n_init was checked
@@ -188,7 +190,9 @@ class BayesianHMM(Estimator):
         start, transitions, _ = self._factors
         return largest + _smoothed(ends, start.logs[0], transitions.logs, distances, np.empty_like(distances))
 
-    def sample(self, n_samples: int = 1, random_state: int | None = None) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    def sample(
+        self, n_samples: int = 1, random_state: int | None = None
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
         """One sequence (n_samples, d), and its states: a draw of what `score` is the log density of."""
         self._fitted()
         require(n_samples >= 1, f"{NAME}: n_samples={n_samples} is not accepted; it takes 1 or more")
@@ -217,7 +221,9 @@ def _laid_out(given: npt.NDArray[Any]) -> Data:
     return given if given.ndim == 1 else np.ascontiguousarray(given.T)
 
 
-def _smoothed(ends: npt.NDArray[np.int64], start: Vector, transitions: Matrix, distances: Matrix, shares: Matrix) -> float:
+def _smoothed(
+    ends: npt.NDArray[np.int64], start: Vector, transitions: Matrix, distances: Matrix, shares: Matrix
+) -> float:
     k = len(start)
     transitions = np.ascontiguousarray(transitions)
     return float(smooth(ends, start, transitions, distances, shares, np.empty(k), np.empty((k, k))))

@@ -193,7 +193,11 @@ class Gaussian:
             squares = np.square(np.einsum("kij,kj->ki", roots, away)).sum(axis=1, keepdims=True)
             log_scale = np.array(2.0 * np.log(np.diagonal(factor)).sum())
         else:
-            traces, squares, log_scale = prior.scale / self.scales[:, 0], away**2 / self.scales[:, 0], np.log(prior.scale)
+            traces, squares, log_scale = (
+                prior.scale / self.scales[:, 0],
+                away**2 / self.scales[:, 0],
+                np.log(prior.scale),
+            )
         log_precisions = self._log_precisions(roots)
         if self.point:
             value = 0.5 * (own - p) * log_precisions - 0.5 * amounts * (traces + kappa * squares)
@@ -252,6 +256,4 @@ def _square(x: Matrix, weights: Vector) -> Tensor:
 
 def _log_gamma(x: npt.NDArray[np.float64], p: int) -> npt.NDArray[np.float64]:
     """The logarithm of the multivariate gamma function."""
-    return np.asarray(
-        0.25 * p * (p - 1) * math.log(math.pi) + gammaln(x[..., None] - 0.5 * np.arange(p)).sum(axis=-1)
-    )
+    return np.asarray(0.25 * p * (p - 1) * math.log(math.pi) + gammaln(x[..., None] - 0.5 * np.arange(p)).sum(axis=-1))

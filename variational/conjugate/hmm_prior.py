@@ -44,7 +44,9 @@ def prior_of(estimator: "BayesianHMM", name: str, given: npt.NDArray[Any]) -> Hi
 def _categorical(estimator: "BayesianHMM", given: npt.NDArray[np.int64]) -> CategoricalEmissions:
     least = int(given.max()) + 1
     number = least if estimator.n_symbols is None else estimator.n_symbols
-    require(least <= number, f"n_symbols={number} is not accepted; the data hold {least - 1}, which takes {least} or more")
+    require(
+        least <= number, f"n_symbols={number} is not accepted; the data hold {least - 1}, which takes {least} or more"
+    )
     return CategoricalEmissions(number, estimator.emission_concentration_prior)
 
 

@@ -16,8 +16,10 @@ from scipy.special import gammaln
 from targets.conjugate.least_squares import Spectrum, Triangle, spectrum
 from targets.conjugate.regression import RegressionPrior
 from targets.kernel import Matrix, Vector
+from variational.conjugate.extrapolation import Path
 from variational.conjugate.regression_spread import Along, Dense
 
+LARGEST = 300.0  # logarithm of a precision that an ascent may start from
 WELL = 1e-4  # the least share of a pivot, or of a variance, that a difference may leave
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -81,11 +83,24 @@ class Shared:
     def __post_init__(self) -> None:
         self.parts = spectrum(self.data)
         self.noise, self.precision = start(self.data)
+        self.path, self.reached = Path(), -math.inf
         self.squares = self.parts.singular**2
         self.pulls = self.parts.singular * self.parts.response
 
     def sweep(self) -> float:
-        """Set every factor; the bound."""
+        """Set every factor; the bound. Every third sweep starts further along, where that raises the bound."""
+        here = self.noise, self.precision
+        there = self.path.further(np.log(here))
+        if there is not None:
+            self.noise, self.precision = np.exp(np.clip(there, -LARGEST, LARGEST)).tolist()
+            if (bound := self._swept()) > self.reached:
+                self.reached = bound
+                return bound
+            self.noise, self.precision = here
+        self.reached = self._swept()
+        return self.reached
+
+    def _swept(self) -> float:
         prior, parts = self.prior, self.parts
         n, p = self.data.free, parts.basis.shape[1]
         left = p - len(parts.singular)  # directions in which no row differs
@@ -133,6 +148,7 @@ class Relevance:
         self._keep()
 
     def _keep(self) -> None:
+        self.path, self.reached = Path(), -math.inf
         self.factor = np.ascontiguousarray(self.data.factor[:, self.places])
         self.response = np.ascontiguousarray(self.data.factor[:, -1])
         self.tall = len(self.factor) >= len(self.places)
@@ -140,11 +156,24 @@ class Relevance:
         self.pulls = self.factor.T @ self.response
 
     def sweep(self) -> float:
-        """Set every factor; the bound."""
+        """Set every factor; the bound. Every third sweep starts further along, where that raises the bound."""
         if (self.precision > self.most).any():
             keep = self.precision <= self.most
             self.places, self.precision = self.places[keep], self.precision[keep]
             self._keep()
+        here = self.noise, self.precision
+        there = self.path.further(np.log([self.noise, *self.precision]))
+        if there is not None:
+            there = np.exp(np.clip(there, -LARGEST, LARGEST))
+            self.noise, self.precision = float(there[0]), there[1:]
+            if (bound := self._swept()) > self.reached:
+                self.reached = bound
+                return bound
+            self.noise, self.precision = here
+        self.reached = self._swept()
+        return self.reached
+
+    def _swept(self) -> float:
         prior, n, k = self.prior, self.data.free, len(self.places)
         width = 1.0 / np.sqrt(self.precision)
         solved = (self._columns if self.tall else self._rows)(width) or self._spectral(width)

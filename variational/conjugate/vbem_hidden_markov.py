@@ -31,9 +31,7 @@ class HiddenMarkovUpdates:
         fit, emissions = self.fit, self.fit.emissions
         last: tuple[Row | Normals, ...]
         if isinstance(emissions, Gaussian):
-            last = (
-                Normals(emissions.means[:, 0], emissions.precisions, emissions.degrees, emissions.scales[:, 0, 0]),
-            )
+            last = (Normals(emissions.means[:, 0], emissions.precisions, emissions.degrees, emissions.scales[:, 0, 0]),)
         else:
             assert isinstance(emissions, Categorical)  # noqa: S101
             last = _rows(emissions.rows)
