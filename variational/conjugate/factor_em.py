@@ -16,13 +16,12 @@ extrapolation of the two before it (SQUAREM; Varadhan and Roland 2008), which is
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve
 
 from targets.conjugate.least_squares import Triangle
 from targets.kernel import Matrix, Vector
+from variational.conjugate.extrapolation import Path
 
 FLOOR = 1e-8  # of a column's variance: the least that its noise may have, where the likelihood may have no maximum
-LONGEST = 1e3  # step of an extrapolation, in units of a sweep's
 LARGEST = 500.0  # logarithm of a variance
 _LOG_2PI = float(np.log(2 * np.pi))
 
@@ -33,6 +32,8 @@ class PointFactors:
 
     Attributes:
         exact: whether the E-step is.
+        scores, variances: means (k, K) of z of the triangle's rows, and their variances (K,), in the coordinates z' of
+            z = basis' z'.
         log_likelihood: of the present parameters, in nats; `bound` is `gap` below it.
     """
 
@@ -44,7 +45,7 @@ class PointFactors:
     accelerate: bool = True
 
     def __post_init__(self) -> None:
-        self.path: list[Vector] = []
+        self.path = Path()
         variance = np.square(self.data.factor).sum(axis=0) / self.data.n
         self.least = FLOOR * (np.full_like(variance, variance.mean()) if self.isotropic else variance)
         self.noise = np.maximum(self.noise, self.least)
@@ -53,25 +54,14 @@ class PointFactors:
     def sweep(self) -> float:
         """An M-step and an E-step, or an extrapolation and an E-step; the bound."""
         if self.accelerate:
-            if len(self.path) == 3 and self._extrapolated():
+            there = self.path.further(np.concatenate([self.loadings.ravel(), np.log(self.noise)]))
+            if there is not None and self._raised(there):
                 return self.bound
-            self.path.append(self._position())
         self.maximise()
         return self.expect()
 
-    def _position(self) -> Vector:
-        return np.concatenate([self.loadings.ravel(), np.log(self.noise)])
-
-    def _extrapolated(self) -> bool:
-        """Whether going on along the last two sweeps, by the step S3 of SQUAREM, raises the bound; it is left there."""
-        first, second, third = self.path
-        self.path.clear()
-        step, bend = second - first, third - 2.0 * second + first
-        size = float(np.linalg.norm(bend))
-        if not size > 0:
-            return False
-        length = min(float(np.linalg.norm(step)) / size, LONGEST)
-        there = first + 2.0 * length * step + length**2 * bend
+    def _raised(self, there: Vector) -> bool:
+        """Whether the bound is higher there, which is then kept."""
         kept = self.loadings, self.noise
         bound, split = self.bound, self.loadings.size
         self.loadings = there[:split].reshape(self.loadings.shape)
@@ -85,23 +75,21 @@ class PointFactors:
     def expect(self) -> float:
         """q(z), the log likelihood and the bound, at the present parameters."""
         n, d = self.data.n, len(self.noise)
-        scaled = self.loadings / self.noise[:, None]
-        precision = self.loadings.T @ scaled
-        precision[np.diag_indices_from(precision)] += 1.0
-        lower = np.linalg.cholesky(precision)
-        inverse = cho_solve((lower, True), np.eye(len(lower)))
-        self.scores: Matrix = (self.data.factor @ scaled) @ inverse
-        residual = self.data.factor - self.scores @ self.loadings.T
-        squares = float((np.square(residual).sum(axis=0) / self.noise).sum() + np.square(self.scores).sum())
-        half = float(np.log(np.diagonal(lower)).sum())
-        self.log_likelihood = -0.5 * (n * (d * _LOG_2PI + float(np.log(self.noise).sum()) + 2.0 * half) + squares)
+        sd = np.sqrt(self.noise)
+        axes, singular, turn = np.linalg.svd(self.loadings / sd[:, None], full_matrices=False)
+        # in this basis M is diagonal: no inverse of it, whose condition may be that of the data's scales squared
+        along = 1.0 + singular**2
+        scores: Matrix = ((self.data.factor / sd) @ axes) * (singular / along)
+        residual = self.data.factor / sd - scores @ (axes * singular).T
+        squares = float(np.square(residual).sum() + np.square(scores).sum())
+        log_volume = float(np.log(along).sum())
+        self.log_likelihood = -0.5 * (n * (d * _LOG_2PI + float(np.log(self.noise).sum()) + log_volume) + squares)
         if self.exact:
-            self.covariance: Matrix = inverse
-            self.gap = 0.0
+            self.basis, self.scores, self.variances, self.gap = turn, scores, 1.0 / along, 0.0
         else:
-            own = np.diagonal(precision)
-            self.covariance = np.diag(1.0 / own)
-            self.gap = n * max(0.5 * float(np.log(own).sum()) - half, 0.0)
+            own = 1.0 + np.square(self.loadings / sd[:, None]).sum(axis=0)
+            self.basis, self.scores, self.variances = np.eye(len(own)), scores @ turn, 1.0 / own
+            self.gap = 0.5 * n * max(float(np.log(own).sum()) - log_volume, 0.0)
         return self.bound
 
     @property
@@ -112,17 +100,20 @@ class PointFactors:
     def maximise(self) -> None:
         """Loadings, noise and the covariance of z, given q(z)."""
         n, factor = self.data.n, self.data.factor
-        moment = self.scores.T @ self.scores + n * self.covariance
+        moment = self.scores.T @ self.scores
+        moment[np.diag_indices_from(moment)] += n * self.variances
         loadings: Matrix = np.asarray(np.linalg.solve(moment, self.scores.T @ factor).T, dtype=np.float64)
         residual = factor - self.scores @ loadings.T
-        noise = np.square(residual).sum(axis=0) / n + np.einsum("ij,ij->i", loadings @ self.covariance, loadings)
+        noise = np.square(residual).sum(axis=0) / n + np.square(loadings) @ self.variances
         if self.isotropic:
             noise = np.full_like(noise, noise.mean())
         self.noise = np.maximum(noise, self.least)
-        if self.exact:
-            self.loadings = loadings @ np.linalg.cholesky(moment / n)
+        if self.exact:  # the symmetric root, which is the same in any basis: extrapolations need steps that are smooth
+            values, vectors = np.linalg.eigh(moment / n)
+            loadings = loadings @ ((vectors * np.sqrt(values)) @ vectors.T)
         else:
-            self.loadings = loadings * np.sqrt(np.diagonal(moment) / n)
+            loadings = loadings * np.sqrt(np.diagonal(moment) / n)
+        self.loadings = loadings @ self.basis
 
 
 def principal(data: Triangle, components: int, isotropic: bool) -> tuple[Matrix, Vector]:

@@ -10,13 +10,17 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, solve_triangular
 from scipy.special import gammaln
 
 from targets.conjugate.least_squares import Spectrum, Triangle, spectrum
 from targets.conjugate.regression import RegressionPrior
 from targets.kernel import Matrix, Vector
+from variational.conjugate.extrapolation import Path
+from variational.conjugate.regression_spread import Along, Dense
 
+LARGEST = 300.0  # logarithm of a precision that an ascent may start from
+WELL = 1e-4  # the least share of a pivot, or of a variance, that a difference may leave
 _LOG_2PI = math.log(2 * math.pi)
 
 
@@ -25,63 +29,6 @@ def gamma_evidence(shape: float, rate: float, posterior_shape: float, posterior_
     rates = np.atleast_1d(posterior_rate)
     each = shape * math.log(rate) - gammaln(shape) + gammaln(posterior_shape)
     return float(len(rates) * each - posterior_shape * np.log(rates).sum())
-
-
-@dataclass(frozen=True, eq=False)
-class Along:
-    """Variances of coefficients: `within` along the rows of a basis (r, p), and `beside` across all of them."""
-
-    basis: Matrix
-    within: Vector
-    beside: float
-
-    def of(self, rows: Matrix) -> Vector:
-        """(n,) variances of rows . coef."""
-        along = rows @ self.basis.T
-        across = np.maximum(np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", along, along), 0.0)
-        if len(self.basis) == self.basis.shape[1]:
-            across = np.zeros(len(rows))
-        return np.asarray(along**2 @ self.within + self.beside * across)
-
-    def covariance(self) -> Matrix:
-        """(p, p)."""
-        inner = (self.basis.T * (self.within - self.beside)) @ self.basis
-        inner[np.diag_indices_from(inner)] += self.beside
-        return np.asarray(inner)
-
-    def draw(self, rng: np.random.Generator, n: int) -> Matrix:
-        """(n, p) with mean zero."""
-        wide = math.sqrt(self.beside) * rng.standard_normal((n, self.basis.shape[1]))
-        inner = np.sqrt(self.within) * rng.standard_normal((n, len(self.within)))
-        return np.asarray(wide + (inner - wide @ self.basis.T) @ self.basis)
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """A covariance (k, k) of some coefficients, those at `places` (k,) of p; the others are zero."""
-
-    places: np.ndarray
-    matrix: Matrix
-    dim: int
-
-    def of(self, rows: Matrix) -> Vector:
-        """(n,) variances of rows . coef."""
-        some = rows[:, self.places]
-        return np.asarray(np.einsum("ij,ij->i", some @ self.matrix, some))
-
-    def covariance(self) -> Matrix:
-        """(p, p)."""
-        full = np.zeros((self.dim, self.dim))
-        full[np.ix_(self.places, self.places)] = self.matrix
-        return full
-
-    def draw(self, rng: np.random.Generator, n: int) -> Matrix:
-        """(n, p) with mean zero."""
-        values, vectors = np.linalg.eigh(self.matrix)
-        some = (rng.standard_normal((n, len(values))) * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-        full = np.zeros((n, self.dim))
-        full[:, self.places] = some
-        return full
 
 
 @dataclass(eq=False)
@@ -136,11 +83,24 @@ class Shared:
     def __post_init__(self) -> None:
         self.parts = spectrum(self.data)
         self.noise, self.precision = start(self.data)
+        self.path, self.reached = Path(), -math.inf
         self.squares = self.parts.singular**2
         self.pulls = self.parts.singular * self.parts.response
 
     def sweep(self) -> float:
-        """Set every factor; the bound."""
+        """Set every factor; the bound. Every third sweep starts further along, where that raises the bound."""
+        here = self.noise, self.precision
+        there = self.path.further(np.log(here))
+        if there is not None:
+            self.noise, self.precision = np.exp(np.clip(there, -LARGEST, LARGEST)).tolist()
+            if (bound := self._swept()) > self.reached:
+                self.reached = bound
+                return bound
+            self.noise, self.precision = here
+        self.reached = self._swept()
+        return self.reached
+
+    def _swept(self) -> float:
         prior, parts = self.prior, self.parts
         n, p = self.data.free, parts.basis.shape[1]
         left = p - len(parts.singular)  # directions in which no row differs
@@ -188,6 +148,7 @@ class Relevance:
         self._keep()
 
     def _keep(self) -> None:
+        self.path, self.reached = Path(), -math.inf
         self.factor = np.ascontiguousarray(self.data.factor[:, self.places])
         self.response = np.ascontiguousarray(self.data.factor[:, -1])
         self.tall = len(self.factor) >= len(self.places)
@@ -195,14 +156,28 @@ class Relevance:
         self.pulls = self.factor.T @ self.response
 
     def sweep(self) -> float:
-        """Set every factor; the bound."""
+        """Set every factor; the bound. Every third sweep starts further along, where that raises the bound."""
         if (self.precision > self.most).any():
             keep = self.precision <= self.most
             self.places, self.precision = self.places[keep], self.precision[keep]
             self._keep()
+        here = self.noise, self.precision
+        there = self.path.further(np.log([self.noise, *self.precision]))
+        if there is not None:
+            there = np.exp(np.clip(there, -LARGEST, LARGEST))
+            self.noise, self.precision = float(there[0]), there[1:]
+            if (bound := self._swept()) > self.reached:
+                self.reached = bound
+                return bound
+            self.noise, self.precision = here
+        self.reached = self._swept()
+        return self.reached
+
+    def _swept(self) -> float:
         prior, n, k = self.prior, self.data.free, len(self.places)
         width = 1.0 / np.sqrt(self.precision)
-        variance, log_volume, error = self._columns(width) if self.tall else self._rows(width)
+        solved = (self._columns if self.tall else self._rows)(width) or self._spectral(width)
+        variance, log_volume, error = solved
         residuals = self.response - self.factor @ self.mean
         error += float(residuals @ residuals)
         self.noise_shape, self.noise_rate = prior.noise_shape + 0.5 * n, prior.noise_rate + 0.5 * error
@@ -214,17 +189,20 @@ class Relevance:
             + (gamma_evidence(prior.shape, prior.rate, self.shape, self.rates) if k else 0.0)
         )  # fmt: skip
 
-    def _columns(self, width: Vector) -> tuple[Vector, float, float]:
-        """With the precision written D^-1 (I + noise D X'X D) D^-1, whose middle has no eigenvalue below one."""
+    def _columns(self, width: Vector) -> tuple[Vector, float, float] | None:
+        """Variances, log volume and the trace of X Sigma X'; None where digits would be lost.
+
+        The precision is written D^-1 (I + noise D X'X D) D^-1, whose middle has no eigenvalue below one.
+        """
         if not len(width):  # all were left out
             self.mean, self.matrix = np.empty(0), np.empty((0, 0))
             return np.empty(0), 0.0, 0.0
         middle = self.noise * (self.scatter * width) * width[:, None]
         middle[np.diag_indices_from(middle)] += 1.0
         lower, failed = lapack.dpotrf(middle, lower=1)
-        inverse, failed = lapack.dpotri(lower, lower=1) if not failed else (lower, failed)
-        if failed:
-            raise ArithmeticError("the precision of the coefficients has no Cholesky factor")
+        if failed or (np.diagonal(lower) ** 2 < WELL * np.diagonal(middle)).any():
+            return None
+        inverse, _ = lapack.dpotri(lower, lower=1)
         inverse = np.tril(inverse)
         variances = np.diagonal(inverse) * width**2
         inverse = inverse + np.tril(inverse, -1).T
@@ -233,28 +211,45 @@ class Relevance:
         log_volume = 2.0 * float(np.log(width).sum() - np.log(np.diagonal(lower)).sum())
         return variances, log_volume, float(np.einsum("ij,ij->", self.scatter, self.matrix))
 
-    def _rows(self, width: Vector) -> tuple[Vector, float, float]:
+    def _rows(self, width: Vector) -> tuple[Vector, float, float] | None:
         """The same for fewer rows than columns, by Woodbury's identity: I + noise X D^2 X' in the middle."""
         scaled = self.factor * width
         middle = self.noise * (scaled @ scaled.T)
         middle[np.diag_indices_from(middle)] += 1.0
-        lower = np.linalg.cholesky(middle)
-        self.half = np.linalg.solve(lower, scaled) if len(lower) else scaled
-        solved = np.linalg.solve(lower, self.response) if len(lower) else self.response
-        self.mean = self.noise * width * (self.half.T @ solved)
-        variances = width**2 * (1.0 - self.noise * np.einsum("ij,ij->j", self.half, self.half))
+        lower, failed = lapack.dpotrf(middle, lower=1)
+        if failed or (np.diagonal(lower) ** 2 < WELL * np.diagonal(middle)).any():
+            return None
+        half = np.asarray(solve_triangular(lower, scaled, lower=True))
+        left = 1.0 - self.noise * np.einsum("ij,ij->j", half, half)
+        if (left < WELL).any():
+            return None
+        solved = solve_triangular(lower, self.response, lower=True)
+        self.mean = self.noise * width * (half.T @ solved)
         self.matrix = np.empty((0, 0))
-        self.reduced = (width, self.noise)
+        self.reduced = half, width, self.noise
         log_volume = 2.0 * float(np.log(width).sum() - np.log(np.diagonal(lower)).sum())
-        inverse = np.linalg.inv(lower)  # trace of X Sigma X' = (k - trace of the middle's inverse) / noise
-        return variances, log_volume, (len(lower) - float(np.square(inverse).sum())) / self.noise
+        inverse = solve_triangular(lower, np.eye(len(lower)), lower=True)
+        # trace of X Sigma X' = (k - trace of the middle's inverse) / noise
+        return width**2 * left, log_volume, (len(lower) - float(np.square(inverse).sum())) / self.noise
+
+    def _spectral(self, width: Vector) -> tuple[Vector, float, float]:
+        """The same by singular values, slower and whatever the columns: collinear ones under a vague prior."""
+        left, singular, right = np.linalg.svd(math.sqrt(self.noise) * self.factor * width)
+        small, along = len(singular), 1.0 + singular**2
+        inverse = np.ones(len(width))
+        inverse[:small] = 1.0 / along
+        pulls = (singular / along) * (left[:, :small].T @ self.response)
+        self.mean = math.sqrt(self.noise) * width * (right[:small].T @ pulls)
+        self.matrix = ((right.T * inverse) @ right) * width * width[:, None]
+        log_volume = 2.0 * float(np.log(width).sum()) - float(np.log(along).sum())
+        return np.diagonal(self.matrix).copy(), log_volume, float((singular**2 / along).sum()) / self.noise
 
     @property
     def spread(self) -> Dense:
         """The covariance of the coefficients that are kept."""
-        if not self.tall:
-            width, noise = self.reduced
-            inner = -noise * (self.half.T @ self.half)
+        if not self.matrix.size and len(self.places):
+            half, width, noise = self.reduced
+            inner = -noise * (half.T @ half)
             inner[np.diag_indices_from(inner)] += 1.0
             return Dense(self.places, inner * width * width[:, None], self.dim)
         return Dense(self.places, self.matrix, self.dim)
