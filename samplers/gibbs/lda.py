@@ -110,7 +110,7 @@ class CollapsedGibbs:
 
 
 def log_joint(by_document: Matrix, by_term: Matrix, prior: TopicPrior) -> float:
-    """log p(w, z), theta and beta integrated out, of counts of assignments (documents, K) and (terms, K)."""
+    """Log p(w, z), theta and beta integrated out, of counts of assignments (documents, K) and (terms, K)."""
     return _polya(by_document, prior.document) + _polya(by_term.T, np.full(len(by_term), prior.term))
 
 

@@ -113,7 +113,10 @@ def _uci(lines: Sequence[str], kind: str, where: str) -> Entries:  # noqa: ARG00
 def _market(lines: Sequence[str], kind: str, where: str) -> Entries:  # noqa: ARG001
     head = lines[0].lower().split() if lines else []
     require(
-        len(head) == 5 and head[2] == "coordinate" and head[3] in ("integer", "real", "pattern") and head[4] == "general",
+        len(head) == 5
+        and head[2] == "coordinate"
+        and head[3] in ("integer", "real", "pattern")
+        and head[4] == "general",
         f"{where} is not accepted; of Matrix Market it takes 'matrix coordinate integer|real|pattern general'",
     )
     at = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("%")), len(lines))

@@ -32,6 +32,12 @@ class Bags:
     vocabulary: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, kind in (("starts", np.int64), ("terms", np.int32), ("counts", np.float64)):
+            given = getattr(self, name)
+            if given.dtype != kind or not given.flags.c_contiguous or not given.flags.writeable:  # as of a memory map
+                object.__setattr__(self, name, np.array(given, dtype=kind))
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 
@@ -87,7 +93,7 @@ class Bags:
         values = np.asarray(counts, dtype=np.float64)
         _check(values)
         for name, given, size in (("document", documents, shape[0]), ("term", terms, shape[1])):
-            if len(given) and not (0 <= int(np.min(given)) and int(np.max(given)) < size):
+            if len(given) and not (int(np.min(given)) >= 0 and int(np.max(given)) < size):
                 raise ValueError(f"a {name}'s index is out of range; it takes those from 0 to {size - 1}")
         rows = coo_array((values, (documents, terms)), shape=shape).tocsr()
         rows.sum_duplicates()
@@ -134,7 +140,7 @@ class Bags:
                 raise ValueError(f"{name}: Complex data not supported; it takes counts")
             values = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            if "Complex" in str(error):
+            if "Complex" in str(error) or "argument must be" in str(error):  # the latter is NumPy's, of objects
                 raise
             raise ValueError(f"{name}: the data are not a matrix of counts ({error})") from None
         if values.ndim != 2:

@@ -4,9 +4,9 @@ theta_d ~ Dirichlet(document)        beta_k ~ Dirichlet(term, ..., term)
 z_dn ~ theta_d, w_dn ~ beta_z: the topic and the term of token n of document d
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 

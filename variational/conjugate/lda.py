@@ -22,6 +22,7 @@ from variational.conjugate.workers import Pool
 
 MOST = {"batch": 100, "online": 10}  # passes
 TURNS = 2  # of a document's inference in a pass of "batch", which goes on where the last one ended
+FIRST_TURNS = 10  # at most in the first step of "online", one more in each that follows
 
 
 class LatentDirichletAllocation(Estimator):
@@ -41,8 +42,9 @@ class LatentDirichletAllocation(Estimator):
         batch_size: documents of an online step.
         total_samples: documents that `partial_fit` takes its batches to come from.
         tol: "batch" ends where a pass gains less, in nats a word.
-        max_doc_update_iter: turns of a document's inference; of "batch" two a pass at most, since documents that are
-            inferred to the end under the topics of the start, which are random, hold these fast.
+        max_doc_update_iter: turns of a document's inference, at most. Documents that are inferred to the end under the
+            topics of the start, which are random, hold these fast; so there are two a pass in "batch", which goes on
+            where the last pass ended, and 10 + t in step t of "online", at most.
         mean_change_tol: of the mean change of its parameters in a turn, at which it ends.
         learn_priors: whether "batch" sets the priors to what the bound is highest with, after each pass (Minka 2000);
             the two given are where it starts.
@@ -152,10 +154,12 @@ class LatentDirichletAllocation(Estimator):
         return completion(self.topics_, self.doc_topic_prior_, self._given(X), seed=seed)
 
     def perplexity(self, X: Any, *, seed: int = 0) -> float:
-        """exp of minus `held_out`: scikit-learn's is another, of a bound that the topics' is part of."""
+        """Exp of minus `held_out`: scikit-learn's is another, of a bound that the topics' is part of."""
         return math.exp(-self.held_out(X, seed=seed))
 
-    def topics(self, n: int = 10, *, by: Literal["probability", "lift"] = "probability") -> list[list[tuple[str, float]]]:
+    def topics(
+        self, n: int = 10, *, by: Literal["probability", "lift"] = "probability"
+    ) -> list[list[tuple[str, float]]]:
         """The `n` first words of every topic with their scores: `targets.conjugate.lda.words`."""
         self._fitted()
         return words(self.topics_, self.vocabulary_, n, by)
@@ -225,12 +229,14 @@ class LatentDirichletAllocation(Estimator):
         self.lower_bound_, self.lower_bounds_, self.converged_ = ascent.bound, ascent.bounds, ascent.converged
 
     def _pass(self, bags: Bags, population: float) -> None:
-        topics = self._topics
+        topics, thorough = self._topics, self._topics.inference
         for first in range(0, len(bags), self.batch_size):
             part = bags.slice(first, min(first + self.batch_size, len(bags)))
             step = min(1.0, (self.learning_offset + self.n_batch_iter_) ** -self.learning_decay)
+            topics.inference = replace(thorough, most=min(FIRST_TURNS + self.n_batch_iter_, thorough.most))
             topics.learn(topics.batch(part), start(topics.prior.document, part), step, population / len(part))
             self.n_batch_iter_ += 1
+        topics.inference = thorough
 
     def _check(self) -> None:
         whole = {

@@ -1,6 +1,7 @@
 """The topics of latent Dirichlet allocation as they are learned: one update from a batch of documents at a time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, psi
@@ -70,8 +71,16 @@ class Topics:
         self.sums: Vector = self.weights.sum(axis=0)
         self.place = np.full(len(self.weights), -1, np.int32)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Arrays of a memory map, as joblib may load them, are not to be written.
+        kept = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
+        self.__dict__.update(kept)
+        self.prior = replace(self.prior, document=np.array(self.prior.document))
+
     @classmethod
-    def random(cls, prior: TopicPrior, n_terms: int, rng: np.random.Generator, pool: Pool, inference: Inference) -> "Topics":
+    def random(
+        cls, prior: TopicPrior, n_terms: int, rng: np.random.Generator, pool: Pool, inference: Inference
+    ) -> "Topics":
         """Every lambda drawn from Gamma(100, 1/100), as Hoffman's code does."""
         lambdas = rng.gamma(100.0, 0.01, (n_terms, prior.n_topics))
         return cls(prior, np.maximum(lambdas - prior.term, 0.0), pool, inference)
@@ -152,7 +161,7 @@ class Topics:
         return float(each.sum())
 
     def read(self, bags: Bags, bounded: bool = False) -> tuple[Matrix, Vector]:
-        """gamma (documents, K) of documents from afresh, and their bounds where `bounded`."""
+        """The gamma (documents, K) of documents from afresh, and their bounds where `bounded`."""
         gamma = start(self.prior.document, bags)
         bounds = self.infer(self.batch(bags), gamma, bounded)[3]
         return gamma, bounds
