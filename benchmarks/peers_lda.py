@@ -86,7 +86,7 @@ def gensim(X: csr_matrix, batch: int, seed: int) -> tuple[float, Matrix]:
                 gamma_threshold=TOLERANCE,
                 random_state=seed,
                 dtype=np.float64,
-            )  # fmt: skip
+            )
         )
     )
     return seconds, np.asarray(made[0].get_topics())

@@ -20,6 +20,7 @@ from reports import (
     tables_of_efficiency,
     tables_of_fits,
     tables_of_quantities,
+    topics,
 )
 from reports.records import RecordsError, open_folder, write_atomically
 from reports.records.calibrations import calibrated
@@ -53,7 +54,10 @@ PICTURES: dict[str, tuple[tuple[float, float], Callable[["Figure", runs.Results,
     "directions": (directions.SIZE, directions.draw),
 }
 
-PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {"discrete": discrete.page}  # of studies that are no race
+PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {
+    "discrete": discrete.page,
+    "topics": topics.page,
+}  # of studies that are no race
 
 
 def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Mapping[str, Any]) -> list[Path]:

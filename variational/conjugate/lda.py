@@ -1,9 +1,12 @@
-"""Latent Dirichlet allocation (Blei, Ng and Jordan 2003) by variational inference: of all documents at a time, or of
-batches of them with decreasing steps (Hoffman, Blei and Bach 2010; Hoffman, Blei, Wang and Paisley 2013).
+"""Latent Dirichlet allocation (Blei, Ng and Jordan 2003) by variational inference.
+
+Of all documents at a time, or of batches of them with decreasing steps (Hoffman, Blei and Bach 2010; Hoffman, Blei,
+Wang and Paisley 2013).
 """
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -112,12 +115,23 @@ class LatentDirichletAllocation(Estimator):
         rng = self._begin(bags)
         most = MOST[self.learning_method] if self.max_iter is None else self.max_iter
         if self.learning_method == "batch":
-            self._ascend(bags, most)
+            course = self._sweeps(bags)
+            ascent = ascend(
+                lambda: next(course), data=max(1, math.ceil(bags.counts.sum())), tolerance=self.tol, most=most
+            )
+            course.close()
+            self.lower_bound_, self.lower_bounds_, self.converged_ = ascent.bound, ascent.bounds, ascent.converged
         else:
             for self.n_iter_ in range(1, most + 1):
                 order = rng.permutation(len(bags)) if self.shuffle else None
                 self._pass(bags if order is None else bags.take(order), len(bags))
         return self
+
+    def passes(self, X: Any) -> Iterator[float]:
+        """`fit` of "batch" as passes over the documents without end: the ELBO after each, in nats."""
+        bags = self._bags(X)
+        self._begin(bags)
+        return self._sweeps(bags)
 
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Take steps with these documents, `batch_size` at a time, as a part of `total_samples`."""
@@ -210,23 +224,20 @@ class LatentDirichletAllocation(Estimator):
         self.n_iter_ = self.n_batch_iter_ = 0
         return rng
 
-    def _ascend(self, bags: Bags, most: int) -> None:
+    def _sweeps(self, bags: Bags) -> Iterator[float]:
         topics, batch = self._topics, self._topics.batch(bags)
-        thorough = topics.inference
-        topics.inference = replace(thorough, most=min(TURNS, thorough.most))
         gamma = start(topics.prior.document, bags)
-
-        def sweep() -> float:
+        thorough = topics.inference
+        hasty = replace(thorough, most=min(TURNS, thorough.most))
+        while True:
             if self.learn_priors and self.n_iter_ > 0:
                 topics.prior = learned(topics.prior, gamma, topics.lambdas)
+            topics.inference = hasty
+            bound = topics.learn(batch, gamma, 1.0, 1.0, bounded=True)
+            topics.inference = thorough
             self.n_iter_ += 1
             self.n_batch_iter_ += 1
-            return topics.learn(batch, gamma, 1.0, 1.0, bounded=True)
-
-        words_in = max(1, math.ceil(bags.counts.sum()))
-        ascent = ascend(sweep, data=words_in, tolerance=self.tol, most=most)
-        topics.inference = thorough
-        self.lower_bound_, self.lower_bounds_, self.converged_ = ascent.bound, ascent.bounds, ascent.converged
+            yield bound
 
     def _pass(self, bags: Bags, population: float) -> None:
         topics, thorough = self._topics, self._topics.inference

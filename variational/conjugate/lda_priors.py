@@ -1,5 +1,6 @@
-"""The priors of latent Dirichlet allocation that its bound is highest with, by Newton's method: Minka 2000, "Estimating
-a Dirichlet distribution", section 1, and Blei, Ng and Jordan 2003, appendix A.2.
+"""The priors of latent Dirichlet allocation that its bound is highest with, by Newton's method.
+
+Minka 2000, "Estimating a Dirichlet distribution", section 1, and Blei, Ng and Jordan 2003, appendix A.2.
 """
 
 from collections.abc import Callable
