@@ -104,8 +104,9 @@ def run(
 @cli.command()
 @click.argument("name", metavar="NAME")
 @folder_argument
+@click.option("--corpus", metavar="PATH", help="Of the study topics: a file of bags of words, or a folder of texts.")
 @race_options
-def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
+def study(name: str, folder: pathlib.Path, corpus: str | None, **asked: Any) -> None:
     """Run the study NAME into DIR, as `run` does, and write its tables to NAME.md and NAME.json, and report.html.
 
     A study that is no race takes --seeds and --max-gradients alone, and writes pictures in place of the report.
@@ -115,8 +116,10 @@ def study(name: str, folder: pathlib.Path, **asked: Any) -> None:
 
     chosen = studies.choose(name)
     if isinstance(chosen, studies.Inquiry):
-        _inquire(chosen, name, folder, **asked)
+        _inquire(chosen, name, folder, corpus, **asked)
         return
+    if corpus is not None:
+        raise click.UsageError(f"--corpus is not accepted by the study {name}; it is for the study topics")
     with _racing(**asked) as race:
         if not race.compute(folder, chosen.grid(), [], []):
             return
@@ -134,6 +137,7 @@ def _inquire(
     chosen: "Inquiry",
     name: str,
     folder: pathlib.Path,
+    corpus: str | None,
     seeds: int | None,
     max_gradients: int | None,
     max_seconds: float | None,
@@ -155,7 +159,7 @@ def _inquire(
                 f"{option} is not accepted by the study {name}; it takes --seeds and --max-gradients"
             )
     with _interruptible():
-        numbers = chosen.compute(seeds, max_gradients)
+        numbers = chosen.compute(seeds, max_gradients, corpus)
     for path in pages.inquiry(folder, name, chosen.summary, numbers):
         click.echo(os.fsencode(path.resolve()))
 

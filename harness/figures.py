@@ -15,6 +15,7 @@ FIGURES: dict[int, str] = {
     4: "harness.figures_race:trade_off",
     5: "harness.figures_gaussian:sweeps",
     6: "harness.figures_bimodal:separations",
+    7: "harness.figures_lda:topics",
 }
 NAMED = {
     "gradients": "harness.gradients:study",

@@ -10,7 +10,7 @@ from harness.budget import Budget
 from harness.presets import PRESETS, Preset
 from harness.spec import Spec, parse
 from reports.section import Section
-from targets.options import UsageError
+from targets.options import UsageError, require
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,23 @@ class Inquiry:
         summary: the question, in a line.
         where: 'module:function', called with the number of seeds and the evaluations that each run may spend (None for
             what is usual), which gives numbers ready for JSON.
+        corpora: whether it is of documents, and takes the path of others.
     """
 
     summary: str
     where: str
+    corpora: bool = False
 
-    def compute(self, seeds: int | None, max_evaluations: int | None) -> dict[str, Any]:
+    def compute(self, seeds: int | None, max_evaluations: int | None, corpus: str | None = None) -> dict[str, Any]:
         """The numbers.
 
         Raises:
             UsageError: one of the two is not accepted.
         """
         module, function = self.where.split(":")
-        numbers: dict[str, Any] = getattr(importlib.import_module(module), function)(seeds, max_evaluations)
+        require(corpus is None or self.corpora, "--corpus is not accepted; it is for studies of documents: topics")
+        more = () if corpus is None else (corpus,)
+        numbers: dict[str, Any] = getattr(importlib.import_module(module), function)(seeds, max_evaluations, *more)
         return numbers
 
 
@@ -345,6 +349,11 @@ INQUIRIES = {
     "variational-em": Inquiry(
         "what EM, variational EM and VB-EM take for points, what their bounds do, what they cost, and what they lose",
         "harness.variational_em:compute",
+    ),
+    "topics": Inquiry(
+        "what VI of all documents, VI of batches, and collapsed Gibbs predict of words held out, and how soon",
+        "harness.topics:compute",
+        corpora=True,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The chapter's figures 1 to 6: drawn from plain numbers to SVG and PNG, with the numbers beside them as JSON.
+"""The chapter's figures 1 to 7: drawn from plain numbers to SVG and PNG, with the numbers beside them as JSON.
 
 The same numbers give the same bytes: no dates, no random identifiers, no state that other drawings could have left.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports import charts, charts_networks, gradients
+from reports import charts, charts_networks, charts_topics, gradients
 from reports.records import RecordsError, write_atomically
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
     4: charts.trade_off,
     5: charts.sweeps,
     6: charts.asymmetry,
+    7: charts_topics.topics,
     "gradients": gradients.variances,
     "amortisation": charts_networks.amortisation,
     "vae": charts_networks.autoencoder,
@@ -34,7 +35,9 @@ _DRAW: dict[int | str, Callable[["Figure", Numbers], None]] = {
 
 NUMBERS = tuple(figure for figure in _DRAW if isinstance(figure, int))
 
-SIZES: dict[int | str, tuple[float, float]] = dict((*charts.SIZES.items(), *charts_networks.SIZES.items()))
+SIZES: dict[int | str, tuple[float, float]] = dict(
+    (*charts.SIZES.items(), *charts_networks.SIZES.items(), *charts_topics.SIZES.items())
+)
 WIDE = (10.4, 5.0)
 
 _SVG: tuple[str, dict[str, Any]] = ("svg", {"Date": None, "Creator": None})
@@ -60,7 +63,7 @@ def draw(number: int | str, numbers: Numbers, folder: str | os.PathLike[str]) ->
     """Write figure-N.svg, figure-N.png and figure-N.json below `folder`, which is made where it is missing.
 
     Args:
-        number: 1 to 6, or a name.
+        number: 1 to 7, or a name.
         numbers: what `harness.figures` computes for that figure; it may hold a `note`, which is drawn below.
         folder: where to.
 

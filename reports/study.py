@@ -23,6 +23,7 @@ from reports import (
     tables_of_efficiency,
     tables_of_fits,
     tables_of_quantities,
+    topics,
     variational_em,
 )
 from reports.records import RecordsError, open_folder, write_atomically
@@ -63,6 +64,7 @@ PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {  # of studies that are
     "scaling": scaling.page,
     "coverage": coverage.page,
     "variational-em": variational_em.page,
+    "topics": topics.page,
 }
 
 

@@ -1,5 +1,6 @@
-"""Collapsed Gibbs sampling of latent Dirichlet allocation (Griffiths and Steyvers 2004): proportions and topics are
-integrated out, and the topic of every token drawn given those of all others.
+"""Collapsed Gibbs sampling of latent Dirichlet allocation (Griffiths and Steyvers 2004).
+
+Proportions and topics are integrated out, and the topic of every token is drawn given those of all others.
 """
 
 import math

@@ -32,6 +32,12 @@ class Bags:
     vocabulary: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name, kind in (("starts", np.int64), ("terms", np.int32), ("counts", np.float64)):
+            given = getattr(self, name)
+            if given.dtype != kind or not given.flags.c_contiguous or not given.flags.writeable:  # as of a memory map
+                object.__setattr__(self, name, np.array(given, dtype=kind))
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 
@@ -117,9 +123,7 @@ class Bags:
         else:
             made = cls._of_dense(X, name)
         if made.n_terms == 0:
-            raise ValueError(
-                f"{name}: 0 feature(s) (shape={made.shape}) while a minimum of 1 is required; it takes (documents, terms)"
-            )
+            raise ValueError(f"{name}: 0 feature(s) (shape={made.shape}) while a minimum of 1 is required")
         if len(made) == 0:
             raise ValueError(f"{name}: 0 sample(s) (shape={made.shape}) while a minimum of 1 is required")
         if features is not None and made.n_terms != features:
@@ -134,7 +138,7 @@ class Bags:
                 raise ValueError(f"{name}: Complex data not supported; it takes counts")
             values = np.asarray(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            if "Complex" in str(error):
+            if "Complex" in str(error) or "argument must be" in str(error):  # the latter is NumPy's, of objects
                 raise
             raise ValueError(f"{name}: the data are not a matrix of counts ({error})") from None
         if values.ndim != 2:

@@ -117,9 +117,10 @@ BLOCK = 1 << 16  # scored at a time
 def proportions(topics: Matrix, alpha: Vector, bags: Bags) -> Matrix:
     """Posterior means (documents, K) of proportions under known topics (K, terms), by variational inference."""
     gamma = start(alpha, bags)
+    by_term = np.ascontiguousarray(np.maximum(topics.T, 1e-290))
     infer(
-        bags.starts, bags.terms, bags.counts, np.ascontiguousarray(np.maximum(topics.T, 1e-290)), np.ones(len(alpha)), alpha, gamma,
-        np.empty_like(gamma), np.empty(len(bags.terms)), np.empty(len(bags)), 0, len(bags), 1e-6, 1000, False,
+        bags.starts, bags.terms, bags.counts, by_term, np.ones(len(alpha)), alpha, gamma, np.empty_like(gamma),
+        np.empty(len(bags.terms)), np.empty(len(bags)), 0, len(bags), 1e-6, 1000, False,
     )  # fmt: skip
     return np.asarray(gamma / gamma.sum(axis=1, keepdims=True))
 

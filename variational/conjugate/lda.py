@@ -1,9 +1,12 @@
-"""Latent Dirichlet allocation (Blei, Ng and Jordan 2003) by variational inference: of all documents at a time, or of
-batches of them with decreasing steps (Hoffman, Blei and Bach 2010; Hoffman, Blei, Wang and Paisley 2013).
+"""Latent Dirichlet allocation (Blei, Ng and Jordan 2003) by variational inference.
+
+Of all documents at a time, or of batches of them with decreasing steps (Hoffman, Blei and Bach 2010; Hoffman, Blei,
+Wang and Paisley 2013).
 """
 
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -22,6 +25,7 @@ from variational.conjugate.workers import Pool
 
 MOST = {"batch": 100, "online": 10}  # passes
 TURNS = 2  # of a document's inference in a pass of "batch", which goes on where the last one ended
+FIRST_TURNS = 10  # at most in the first step of "online", one more in each that follows
 
 
 class LatentDirichletAllocation(Estimator):
@@ -41,8 +45,9 @@ class LatentDirichletAllocation(Estimator):
         batch_size: documents of an online step.
         total_samples: documents that `partial_fit` takes its batches to come from.
         tol: "batch" ends where a pass gains less, in nats a word.
-        max_doc_update_iter: turns of a document's inference; of "batch" two a pass at most, since documents that are
-            inferred to the end under the topics of the start, which are random, hold these fast.
+        max_doc_update_iter: turns of a document's inference, at most. Documents that are inferred to the end under the
+            topics of the start, which are random, hold these fast; so there are two a pass in "batch", which goes on
+            where the last pass ended, and 10 + t in step t of "online", at most.
         mean_change_tol: of the mean change of its parameters in a turn, at which it ends.
         learn_priors: whether "batch" sets the priors to what the bound is highest with, after each pass (Minka 2000);
             the two given are where it starts.
@@ -110,12 +115,23 @@ class LatentDirichletAllocation(Estimator):
         rng = self._begin(bags)
         most = MOST[self.learning_method] if self.max_iter is None else self.max_iter
         if self.learning_method == "batch":
-            self._ascend(bags, most)
+            course = self._sweeps(bags)
+            ascent = ascend(
+                lambda: next(course), data=max(1, math.ceil(bags.counts.sum())), tolerance=self.tol, most=most
+            )
+            course.close()
+            self.lower_bound_, self.lower_bounds_, self.converged_ = ascent.bound, ascent.bounds, ascent.converged
         else:
             for self.n_iter_ in range(1, most + 1):
                 order = rng.permutation(len(bags)) if self.shuffle else None
                 self._pass(bags if order is None else bags.take(order), len(bags))
         return self
+
+    def passes(self, X: Any) -> Iterator[float]:
+        """`fit` of "batch" as passes over the documents without end: the ELBO after each, in nats."""
+        bags = self._bags(X)
+        self._begin(bags)
+        return self._sweeps(bags)
 
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Take steps with these documents, `batch_size` at a time, as a part of `total_samples`."""
@@ -208,31 +224,30 @@ class LatentDirichletAllocation(Estimator):
         self.n_iter_ = self.n_batch_iter_ = 0
         return rng
 
-    def _ascend(self, bags: Bags, most: int) -> None:
+    def _sweeps(self, bags: Bags) -> Iterator[float]:
         topics, batch = self._topics, self._topics.batch(bags)
-        thorough = topics.inference
-        topics.inference = replace(thorough, most=min(TURNS, thorough.most))
         gamma = start(topics.prior.document, bags)
-
-        def sweep() -> float:
+        thorough = topics.inference
+        hasty = replace(thorough, most=min(TURNS, thorough.most))
+        while True:
             if self.learn_priors and self.n_iter_ > 0:
                 topics.prior = learned(topics.prior, gamma, topics.lambdas)
+            topics.inference = hasty
+            bound = topics.learn(batch, gamma, 1.0, 1.0, bounded=True)
+            topics.inference = thorough
             self.n_iter_ += 1
             self.n_batch_iter_ += 1
-            return topics.learn(batch, gamma, 1.0, 1.0, bounded=True)
-
-        words_in = max(1, math.ceil(bags.counts.sum()))
-        ascent = ascend(sweep, data=words_in, tolerance=self.tol, most=most)
-        topics.inference = thorough
-        self.lower_bound_, self.lower_bounds_, self.converged_ = ascent.bound, ascent.bounds, ascent.converged
+            yield bound
 
     def _pass(self, bags: Bags, population: float) -> None:
-        topics = self._topics
+        topics, thorough = self._topics, self._topics.inference
         for first in range(0, len(bags), self.batch_size):
             part = bags.slice(first, min(first + self.batch_size, len(bags)))
             step = min(1.0, (self.learning_offset + self.n_batch_iter_) ** -self.learning_decay)
+            topics.inference = replace(thorough, most=min(FIRST_TURNS + self.n_batch_iter_, thorough.most))
             topics.learn(topics.batch(part), start(topics.prior.document, part), step, population / len(part))
             self.n_batch_iter_ += 1
+        topics.inference = thorough
 
     def _check(self) -> None:
         whole = {

@@ -1,6 +1,7 @@
 """The topics of latent Dirichlet allocation as they are learned: one update from a batch of documents at a time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, psi
@@ -69,6 +70,12 @@ class Topics:
     def __post_init__(self) -> None:
         self.sums: Vector = self.weights.sum(axis=0)
         self.place = np.full(len(self.weights), -1, np.int32)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Arrays of a memory map, as joblib may load them, are not to be written.
+        kept = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
+        self.__dict__.update(kept)
+        self.prior = replace(self.prior, document=np.array(self.prior.document))
 
     @classmethod
     def random(
@@ -154,7 +161,7 @@ class Topics:
         return float(each.sum())
 
     def read(self, bags: Bags, bounded: bool = False) -> tuple[Matrix, Vector]:
-        """Gamma (documents, K) of documents from afresh, and their bounds where `bounded`."""
+        """The gamma (documents, K) of documents from afresh, and their bounds where `bounded`."""
         gamma = start(self.prior.document, bags)
         bounds = self.infer(self.batch(bags), gamma, bounded)[3]
         return gamma, bounds

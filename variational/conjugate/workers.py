@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ class Pool:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def share(self, costs: npt.NDArray[np.integer], work: Callable[[int, int], None]) -> None:
+    def share(self, costs: npt.NDArray[np.integer[Any]], work: Callable[[int, int], None]) -> None:
         """Do `work(first, last)` for parts of what has cumulative `costs` (n + 1,), about equal ones."""
         n, total = len(costs) - 1, costs[-1]
         threads = min(self.threads, max(1, int(total) // WORTH))
@@ -28,7 +30,7 @@ class Pool:
             self._others = ThreadPoolExecutor(self.threads - 1, "workers")
         cuts = np.searchsorted(costs, total * np.arange(threads + 1) / threads)
         cuts[0], cuts[-1] = 0, n
-        futures = [self._others.submit(work, int(a), int(b)) for a, b in zip(cuts[1:-1], cuts[2:], strict=True)]
+        futures = [self._others.submit(work, int(a), int(b)) for a, b in pairwise(cuts[1:])]
         try:
             work(0, int(cuts[1]))
             for future in futures:
