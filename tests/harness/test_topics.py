@@ -20,7 +20,7 @@ def small() -> Bags:
     """Sixty documents of the words that figure 7 looks for, and some more."""
     made = scaling_lda.corpus(60, words=40, terms=120, topics=4)
     shown = [word for words in figures_lda.SHOWN.values() for word in words]
-    vocabulary = tuple([*shown, *(f"w{n}" for n in range(120 - len(shown)))])
+    vocabulary = (*shown, *(f"w{n}" for n in range(120 - len(shown))))
     return Bags(made.starts, made.terms, made.counts, 120, vocabulary, tuple(f"a.b{n}.c" for n in range(60)))
 
 
@@ -33,18 +33,18 @@ def test_documentation_is_read_without_importing(tmp_path: Path, monkeypatch: py
     (package / "part.py").write_text(source + 'def _g():\n    """too short"""\n')
     (package / "broken.py").write_text("def (:\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UsageError, match="no word is in"):  # every word is in every text
-        documentation(("planted",))
-    assert documentation(("planted", "scipy.io")).titles[0].startswith("scipy.io")
+    bags = documentation(("planted", "no_such_package"))
+    assert bags.titles == tuple(sorted(f"planted.part.f{n}" for n in range(15)))
+    assert {"alphaa", "betay"} <= set(bags.vocabulary)
 
 
 def test_the_corpus_is_of_real_documents() -> None:
     assert importlib.util.find_spec("numpy") is not None
-    bags = documentation(("numpy.linalg", "scipy.fft"))
-    again = documentation(("numpy.linalg", "scipy.fft"))
+    bags = documentation(("numpy.linalg", "scipy.optimize"))
+    again = documentation(("numpy.linalg", "scipy.optimize"))
     assert bags.titles == again.titles and np.array_equal(bags.counts, again.counts)
-    assert "numpy.linalg._linalg.solve" in bags.titles or "numpy.linalg._linalg.svd" in bags.titles
-    assert {"matrix", "transform"} & set(bags.vocabulary)
+    assert len(bags) > 50 and {"matrix", "gradient"} <= set(bags.vocabulary)
+    assert any(title.startswith("numpy.linalg._linalg.") for title in bags.titles)
     assert bags.lengths.min() >= 40
 
 
@@ -82,10 +82,7 @@ def test_the_study_of_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_slopes_are_those_of_the_rows() -> None:
-    rows = [
-        {"method": "m", "documents": n, "seconds": 3.0 * n**1.2, "megabytes": 1.0}
-        for n in (100, 1_000, 10_000, 100_000)
-    ]
+    rows = [{"method": "m", "documents": n, "seconds": 3.0 * n**1.2, "megabytes": 1.0} for n in scaling_lda.SIZES]
     assert scaling_lda.slopes(rows)["m"] == pytest.approx(1.2)
     bags = scaling_lda.corpus(30, words=7, terms=20)
     assert bags.shape == (30, 20) and np.all(bags.lengths == 7)
