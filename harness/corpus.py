@@ -52,7 +52,7 @@ def _texts(package: str) -> Iterator[tuple[str, str]]:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return
-    top = Path(spec.origin).parent
+    top, above = Path(spec.origin).parent, package.split(".")[:-1]
     for path in sorted(top.rglob("*.py")):
         parts = path.relative_to(top.parent).with_suffix("").parts
         if any(part in ("tests", "testing", "conftest", "_vendor", "externals") for part in parts):
@@ -61,7 +61,7 @@ def _texts(package: str) -> Iterator[tuple[str, str]]:
             tree = ast.parse(path.read_bytes())
         except (SyntaxError, ValueError):
             continue
-        yield from _documented(tree, ".".join(part for part in parts if part != "__init__"))
+        yield from _documented(tree, ".".join(part for part in (*above, *parts) if part != "__init__"))
 
 
 def _documented(node: ast.Module | ast.ClassDef, name: str) -> Iterator[tuple[str, str]]:

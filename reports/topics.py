@@ -14,10 +14,10 @@ Numbers = Mapping[str, Any]
 
 NEAR = 0.02  # nats a word
 NOTE = (
-    "Held out: a tenth of the documents, another for each of {seeds} seeds. Of each, half the words are seen; the mean "
-    "log probability of the others is given, in nats a word. Medians over seeds, with the smallest and the largest. All "
-    "have {n_topics} topics, and the same priors but where they are learned. Gibbs' topics are averaged over the sweeps "
-    "since the look before."
+    "Held out: a tenth of the documents, another for each of {seeds} seeds. Of each, half the words are seen; the "
+    "mean log probability of the others is given, in nats a word. Medians over seeds, with the smallest and the "
+    "largest. All have {n_topics} topics, and the same priors but where they are learned. Gibbs' topics are averaged "
+    "over the sweeps since the look before."
 )
 
 

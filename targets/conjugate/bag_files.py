@@ -7,7 +7,7 @@ import gzip
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -81,10 +81,10 @@ def _guessed(lines: Sequence[str]) -> str:
     return "ldac" if counted else "svmlight"
 
 
-Entries = tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]
+Entries = tuple[Any, Any, Any, tuple[int, int]]
 
 
-def _triples(lines: Sequence[str], first: int, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _triples(lines: Sequence[str], first: int, where: str) -> tuple[Any, Any, Any]:
     table = np.empty((3, len(lines)))
     n = 0
     for number, line in enumerate(lines, first):
@@ -92,7 +92,7 @@ def _triples(lines: Sequence[str], first: int, where: str) -> tuple[np.ndarray, 
         if not parts or parts[0].startswith("%"):
             continue
         try:
-            table[:, n] = [float(part) for part in (*parts, 1.0)[:3]]
+            table[:, n] = [float(part) for part in (*parts, "1")[:3]]
             fine = len(parts) in (2, 3) and bool((table[:2, n] >= 1).all() and (table[:2, n] % 1 == 0).all())
         except ValueError:
             fine = False

@@ -55,7 +55,7 @@ def exponential(z):  # type: ignore[no-untyped-def]
     p = 0.5 + r * p
     p = 1.0 + r * p
     p = 1.0 + r * p
-    return p * _double((_bits(whole + SHIFTED) + 1023) << 52)
+    return p * _double((_bits(whole + SHIFTED) + 1023) << 52)  # type: ignore[call-arg]
 
 
 @helper

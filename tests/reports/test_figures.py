@@ -1,4 +1,4 @@
-"""The chapter's figures: all six drawn, the same bytes each time, and the numbers beside them."""
+"""The chapter's figures: all seven drawn, the same bytes each time, and the numbers beside them."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -83,6 +83,12 @@ MADE: dict[int, dict[str, Any]] = {
             for s in (1.0, 6.0)
         ],
     },
+    7: {
+        "topics": [
+            {"name": name, "words": ["matrix", "plot"], "probabilities": [0.2, 0.1]} for name in ("a", "b", "c", "d")
+        ],
+        "documents": [{"title": f"numpy.linalg.f{d}", "proportions": [0.1, 0.2, 0.3, 0.4]} for d in range(8)],
+    },
 }
 
 
@@ -104,7 +110,7 @@ def test_no_crossover_and_no_slope_are_said(tmp_path: Path) -> None:
 
 
 def test_bad_numbers_get_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RecordsError, match="no figure 9; accepted: 1, 2, 3, 4, 5, 6"):
+    with pytest.raises(RecordsError, match="no figure 9; accepted: 1, 2, 3, 4, 5, 6, 7"):
         draw(9, {}, tmp_path)
     with pytest.raises(RecordsError, match="figure 2 lack 'mean'"):
         draw(2, {"correlation": 0.9}, tmp_path)

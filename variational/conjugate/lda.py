@@ -6,7 +6,7 @@ Wang and Paisley 2013).
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -224,7 +224,7 @@ class LatentDirichletAllocation(Estimator):
         self.n_iter_ = self.n_batch_iter_ = 0
         return rng
 
-    def _sweeps(self, bags: Bags) -> Iterator[float]:
+    def _sweeps(self, bags: Bags) -> Generator[float]:
         topics, batch = self._topics, self._topics.batch(bags)
         gamma = start(topics.prior.document, bags)
         thorough = topics.inference
