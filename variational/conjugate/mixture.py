@@ -200,7 +200,7 @@ class BayesianGaussianMixture(Fitted):
     def _shares(self, n: int) -> Matrix:
         values = np.asarray(self.init_params, dtype=np.float64)
         require(
-            values.shape == (n, self.n_components) and bool(np.all((values >= 0) & np.isfinite(values))),
+            bool(values.shape == (n, self.n_components)) and bool(np.all((values >= 0) & np.isfinite(values))),
             f"{NAME}: init_params is not accepted; it takes {', '.join(start.KINDS)}, or finite shares from 0 up of "
             f"shape ({n}, {self.n_components})",
         )

@@ -66,7 +66,7 @@ class Fitted(Estimator):
         return np.asarray(root @ np.swapaxes(root, -1, -2) if self.posterior_.gaussians.crossed else root**2)
 
     @property
-    def weight_concentration_(self) -> Vector | tuple[Vector, Vector]:
+    def weight_concentration_(self) -> Any:
         """(K,) of q's Dirichlet distribution, or of the Dirichlet process both parameters of each stick's Beta."""
         weights: Any = self.posterior_.weights
         return (weights.a, weights.b) if isinstance(weights, Sticks) else weights.concentration

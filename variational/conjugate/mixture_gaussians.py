@@ -129,7 +129,7 @@ class Full(Gaussians):
 
     @cached_property
     def _root(self) -> Matrix:
-        return np.linalg.cholesky(self.scale)
+        return np.asarray(np.linalg.cholesky(self.scale), dtype=np.float64)
 
     @cached_property
     def _log_dets(self) -> Vector:
