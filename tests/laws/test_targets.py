@@ -72,6 +72,11 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
     ],
     "probit_regression": [{"n": 100, "dim": 5, "seed": 1}, {"n": 1, "dim": 1}],
     "clutter": [{"dim": 2}, {"n": 1, "share": 0.9, "spread": 100.0}, {"n": 60, "share": 0.2, "seed": 2}],
+    "linear_regression": [
+        {"prior": "ratio"},
+        {"prior": "ard", "dataset": "synthetic", "n": 20, "dim": 3},
+        {"dataset": "synthetic", "n": 3, "dim": 9},
+    ],
     "logistic_regression": [
         {"dataset": "synthetic"},
         {"dataset": "synthetic", "n": 50, "dim": 3, "seed": 1},
