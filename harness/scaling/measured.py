@@ -11,16 +11,14 @@ from typing import Any, TypedDict
 
 import numpy as np
 import psutil
-from scipy import sparse
 
 import targets
 from targets.kernel import aligned, compiled, empty
-from variational import BayesianGaussianMixture, LatentDirichletAllocation
+from variational import BayesianGaussianMixture
 
 BLOCK = 100_000  # rows that are made at a time
 FEATURES, COMPONENTS, ROWS = 5, 10, 20_000
 SEPARATION = 3.0
-WORDS, TERMS, TOPICS, DOCUMENTS = 100, 5000, 20, 2000
 BATCH = 1000
 COVARIATES, PART = 10, 256
 
@@ -47,10 +45,11 @@ def measured(
         start = time.perf_counter()
         work()
         times.append((time.perf_counter() - start) / of)
-    return {"seconds": statistics.median(times), "peak_bytes": max(0, _peak() - base)}
+    return {"seconds": statistics.median(times), "peak_bytes": max(0, peak() - base)}
 
 
-def _peak() -> int:
+def peak() -> int:
+    """Bytes that this process has held at most."""
     kilobytes = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes
 
@@ -120,50 +119,6 @@ def _clusters(folder: Path, n: int, d: int, components: int) -> Any:
     rows.flush()
     del rows, block  # what was written counts as held as long as it is mapped
     return np.load(path, mmap_mode="r")
-
-
-def topics_batch(size: int, repeats: int) -> Measured:
-    """A pass of "batch" over so many documents."""
-    return _topics(lambda n: _documents(n, TOPICS), TOPICS, size, repeats, "batch")
-
-
-def topics_online(size: int, repeats: int) -> Measured:
-    """A pass of "online" over so many documents."""
-    return _topics(lambda n: _documents(n, TOPICS), TOPICS, size, repeats, "online")
-
-
-def topics_number(size: int, repeats: int) -> Measured:
-    """A pass of "online" with so many topics."""
-    return _topics(lambda n: _documents(n, size), size, DOCUMENTS, repeats, "online")
-
-
-def _topics(
-    documents: Callable[[int], sparse.csr_matrix], topics: int, size: int, repeats: int, method: Any
-) -> Measured:
-    """Passes of three fits less those of one, halved: what comes before the first and after the last is left out."""
-
-    def seconds(counts: sparse.csr_matrix, passes: int) -> float:
-        fit = LatentDirichletAllocation(n_components=topics, max_iter=passes, learning_method=method, random_state=1)
-        start = time.perf_counter()
-        fit.fit(counts)
-        return time.perf_counter() - start
-
-    seconds(documents(100), 1)
-    base = psutil.Process().memory_info().rss
-    counts = documents(size)
-    times = [(seconds(counts, 3) - seconds(counts, 1)) / 2 for _ in range(repeats)]
-    return {"seconds": max(statistics.median(times), 0.0), "peak_bytes": max(0, _peak() - base)}
-
-
-def _documents(n: int, topics: int) -> sparse.csr_matrix:
-    """Counts (n, TERMS) of documents that the model itself draws, of about WORDS words each."""
-    rng = np.random.default_rng(1)
-    terms = rng.dirichlet(np.full(TERMS, 0.05), size=topics)
-    parts = []
-    for start in range(0, n, 100):
-        proportions = rng.dirichlet(np.full(topics, 0.2), size=min(100, n - start))
-        parts.append(sparse.csr_matrix(rng.poisson(WORDS * proportions @ terms).astype(float)))
-    return sparse.csr_matrix(sparse.vstack(parts))
 
 
 def regression_gradient(size: int, repeats: int) -> Measured:

@@ -2,13 +2,15 @@
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness import figures_lda, scaling_lda, topics
+from harness import figures_lda, topics
 from harness.corpus import documentation
+from harness.scaling import topics as passes
 from harness.studies import choose
 from reports import figures, study
 from targets.conjugate.bags import Bags
@@ -18,7 +20,7 @@ from targets.options import UsageError
 @pytest.fixture(scope="module")
 def small() -> Bags:
     """Sixty documents of the words that figure 7 looks for, and some more."""
-    made = scaling_lda.corpus(60, words=40, terms=120, topics=4)
+    made = passes.corpus(60, words=40, terms=120, topics=4)
     shown = [word for words in figures_lda.SHOWN.values() for word in words]
     vocabulary = (*shown, *(f"w{n}" for n in range(120 - len(shown))))
     return Bags(made.starts, made.terms, made.counts, 120, vocabulary, tuple(f"a.b{n}.c" for n in range(60)))
@@ -60,7 +62,7 @@ def test_figure_7(small: Bags, tmp_path: Path) -> None:
 
 
 def test_the_study_of_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bags = scaling_lda.corpus(60, words=30, terms=50, topics=3)
+    bags = passes.corpus(60, words=30, terms=50, topics=3)
     lines = [
         " ".join([str(b - a), *(f"{bags.terms[n]}:{bags.counts[n]:g}" for n in range(a, b))])
         for a, b in zip(bags.starts[:-1], bags.starts[1:], strict=True)
@@ -81,10 +83,10 @@ def test_the_study_of_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         choose("discrete").compute(1, None, "x")  # type: ignore[union-attr]
 
 
-def test_slopes_are_those_of_the_rows() -> None:
-    rows = [{"method": "m", "documents": n, "seconds": 3.0 * n**1.2, "megabytes": 1.0} for n in scaling_lda.SIZES]
-    assert scaling_lda.slopes(rows)["m"] == pytest.approx(1.2)
-    bags = scaling_lda.corpus(30, words=7, terms=20)
+@pytest.mark.parametrize("start", [passes.batch_passes, passes.online_passes, passes.gibbs_sweeps])
+def test_passes_that_are_timed_go_on(start: Callable[[Bags, int], Callable[[], object]]) -> None:
+    bags = passes.corpus(30, words=7, terms=20)
     assert bags.shape == (30, 20) and np.all(bags.lengths == 7)
-    for method in scaling_lda.METHODS:
-        assert scaling_lda._pass(method, bags, 1) > 0.0
+    work = start(bags, 3)
+    for _ in range(3):
+        work()
