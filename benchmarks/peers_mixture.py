@@ -90,9 +90,9 @@ COUNTED = ("bound", "bound with log K!", "scikit-learn", "scikit-learn in units 
 def components() -> dict[str, int]:
     """How often each of COUNTED is highest at the true number of components.
 
-    Clusters have the sd 1 in the plane, and the rows are then given in other units, 10^-2 to 10^2 of it. With K components
-    scikit-learn's bound lacks K times the log normaliser of a precision's prior, which depends on the units; the last of
-    COUNTED is its bound with that changed to the units in which clusters have the sd 1.
+    Clusters have the sd 1 in the plane, and the rows are then given in other units, 10^-2 to 10^2 of it. With K
+    components scikit-learn's bound lacks K times the log normaliser of a precision's prior, which depends on the units;
+    the last of COUNTED is its bound with that changed to the units in which clusters have the sd 1.
     """
     from sklearn.mixture import BayesianGaussianMixture as Peer
 

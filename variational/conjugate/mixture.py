@@ -200,7 +200,7 @@ class BayesianGaussianMixture(Fitted):
     def _shares(self, n: int) -> Matrix:
         values = np.asarray(self.init_params, dtype=np.float64)
         require(
-            bool(values.shape == (n, self.n_components)) and bool(np.all((values >= 0) & np.isfinite(values))),
+            values.shape == (n, self.n_components) and bool(np.all((values >= 0) & np.isfinite(values))),
             f"{NAME}: init_params is not accepted; it takes {', '.join(start.KINDS)}, or finite shares from 0 up of "
             f"shape ({n}, {self.n_components})",
         )
@@ -213,7 +213,7 @@ class BayesianGaussianMixture(Fitted):
             if value is None and name in ("batch_size", "total_samples"):
                 continue
             fine = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
-            require(fine, f"{NAME}: {name}={value!r} is not accepted; it takes whole numbers from 1 up")
+            require(bool(fine), f"{NAME}: {name}={value!r} is not accepted; it takes whole numbers from 1 up")
         for name, accepted in (("covariance_type", tuple(STRUCTURES)), ("weight_concentration_prior_type", TYPES)):
             value = getattr(self, name)
             require(value in accepted, f"{NAME}: {name}={value!r} is not accepted; it takes {', '.join(accepted)}")
