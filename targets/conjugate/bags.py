@@ -123,7 +123,7 @@ class Bags:
         else:
             made = cls._of_dense(X, name)
         if made.n_terms == 0:
-            raise ValueError(f"{name}: 0 feature(s) (shape={made.shape}) while a minimum of 1 is required")
+            raise ValueError(f"{name}: 0 feature(s) (shape={made.shape}) while a minimum of 1 is required: terms")
         if len(made) == 0:
             raise ValueError(f"{name}: 0 sample(s) (shape={made.shape}) while a minimum of 1 is required")
         if features is not None and made.n_terms != features:
