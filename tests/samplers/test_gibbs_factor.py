@@ -1,6 +1,6 @@
 """Gibbs sampling of factor analysis: the joint law of parameters and data, planted errors, and what rotations leave.
 
-As in `test_gibbs_regression`: parameters from the prior and rows given them, then sweeps; an alarm at 5.5 standard errors.
+As in `test_gibbs_regression`: parameters from the prior and rows given them, then sweeps; the alarm is at 5.5 errors.
 """
 
 import math

@@ -41,7 +41,7 @@ def statistics(x: np.ndarray, p: int, y: np.ndarray, X: np.ndarray) -> np.ndarra
 
 
 def departure(prior: RegressionPrior, wrong: RegressionPrior, rows: int = 0) -> float:
-    """Largest z of any statistic after sweeps of a chain that goes by the `wrong` prior, or counts so many more rows."""
+    """Largest z of any statistic after sweeps of a chain that goes by the `wrong` prior, or counts more rows."""
     rng = np.random.default_rng(11)
     X = rng.standard_normal((6, 3)) @ [[1.0, 0.7, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.5]]
     p, moved = X.shape[1], []

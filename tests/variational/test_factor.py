@@ -31,7 +31,7 @@ def data(seed: int, n: int = 150, d: int = 7, k: int = 2) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_em_reaches_the_closed_form_of_probabilistic_principal_components(seed: int) -> None:
-    """Tipping and Bishop 1999: noise is the mean of the eigenvalues left out. From a random start, and from the answer."""
+    """Tipping and Bishop 1999: noise is the mean of the eigenvalues left out. From a random start, and from there."""
     X = data(seed)
     values = np.linalg.eigvalsh(np.cov(X.T, bias=True))[::-1]
     noise = values[2:].mean()
@@ -114,7 +114,7 @@ def test_no_sweep_lowers_the_bound(
 @pytest.mark.parametrize("noise", ["diagonal", "isotropic"])
 @pytest.mark.parametrize("turn", [False, True])
 def test_the_bound_of_vbem_is_the_mean_of_the_log_joint_less_that_of_q(noise: Any, turn: bool) -> None:
-    """With every constant, by draws of z, loadings and precisions from q; of rows with mean zero, nothing integrated."""
+    """With every constant, by draws of z, loadings and precisions from q; of rows with mean zero."""
     rng = np.random.default_rng(6)
     X = data(7, 12, 4) - 5.0
     prior = FactorPrior(noise, 2.0, 1.5, 2.5, 1.2)
@@ -168,6 +168,7 @@ def test_columns_that_the_data_do_not_ask_for_are_pressed_to_zero() -> None:
 
 def test_draws_and_new_rows_have_the_moments_that_it_says() -> None:
     X = data(10, 60, 4, 1)
+    inference: Any
     for inference in INFERENCES:
         fitted = FactorAnalysis(n_components=1, inference=inference).fit(X)
         rows = fitted.sample(40_000, random_state=1)
