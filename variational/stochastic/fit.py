@@ -44,7 +44,7 @@ class StochasticRun:
     Attributes:
         marks: the steps of this stage at which it was looked at, with the sum of theta until then.
         trials: bound, step size and average of each step size tried.
-        opened, height: where the bound was highest in this stage, its start included, and the bound there with its error.
+        opened, height: where the bound was highest in this stage or at its start, and the bound there with its error.
         best, accurate: the average that the last stage ended with, and whether its error is below half the tolerance.
     """
 
