@@ -31,6 +31,7 @@ _TARGETS = (
     "eight_schools[parameterisation=centred]",
     "bioassay",
     "logistic_regression",
+    "conjugate_mixture",
 )
 
 _METHODS = (
@@ -44,6 +45,7 @@ _METHODS = (
     "bam",
     "ep",
     "mixture_vi",
+    "vbem",
     "random_walk",
     "random_walk[warm_start=advi_fullrank,take=draws+metric]",
     "hmc",
@@ -54,6 +56,7 @@ _METHODS = (
     "nuts[metric=nutpie_low_rank]",
     "mams",
     "parallel_tempering",
+    "gibbs",
 )
 
 # Every sampler there is, with Stan's metrics beside nutpie's; larger presets have every fit too.
@@ -70,6 +73,8 @@ PRESETS = {
             "logistic_regression[dataset=synthetic]",
             "radon",
             "lotka_volterra",
+            "hidden_markov",
+            "linear_regression",
             "tag:posteriordb",
         ),
         (*_METHODS, "tag:vi", *_SAMPLERS),
@@ -100,6 +105,8 @@ PRESETS = {
             "lotka_volterra",
             "horseshoe",
             "item_response",
+            "hidden_markov",
+            "linear_regression",
             "tag:posteriordb",
         ),
         (*_METHODS, "tag:vi", *_SAMPLERS),
