@@ -25,7 +25,7 @@ from variational.conjugate.workers import Pool
 
 MOST = {"batch": 100, "online": 10}  # passes
 TURNS = 2  # of a document's inference in a pass of "batch", which goes on where the last one ended
-FIRST_TURNS = 10  # at most in the first step of "online", one more in each that follows
+FIRST_TURNS, MORE_TURNS = 10, 3  # at most in the first step of "online", and in each that follows
 
 
 class LatentDirichletAllocation(Estimator):
@@ -47,7 +47,7 @@ class LatentDirichletAllocation(Estimator):
         tol: "batch" ends where a pass gains less, in nats a word.
         max_doc_update_iter: turns of a document's inference, at most. Documents that are inferred to the end under the
             topics of the start, which are random, hold these fast; so there are two a pass in "batch", which goes on
-            where the last pass ended, and 10 + t in step t of "online", at most.
+            where the last pass ended, and 10 + 3 t in step t of "online", at most.
         mean_change_tol: of the mean change of its parameters in a turn, at which it ends.
         learn_priors: whether "batch" sets the priors to what the bound is highest with, after each pass (Minka 2000);
             the two given are where it starts.
@@ -244,7 +244,7 @@ class LatentDirichletAllocation(Estimator):
         for first in range(0, len(bags), self.batch_size):
             part = bags.slice(first, min(first + self.batch_size, len(bags)))
             step = min(1.0, (self.learning_offset + self.n_batch_iter_) ** -self.learning_decay)
-            topics.inference = replace(thorough, most=min(FIRST_TURNS + self.n_batch_iter_, thorough.most))
+            topics.inference = replace(thorough, most=min(FIRST_TURNS + MORE_TURNS * self.n_batch_iter_, thorough.most))
             topics.learn(topics.batch(part), start(topics.prior.document, part), step, population / len(part))
             self.n_batch_iter_ += 1
         topics.inference = thorough
