@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from benchmarks.peers_mixture import SEPARATIONS, clusters
+from benchmarks.peers_mixture import SEPARATIONS
+from benchmarks.peers_mixture import clusters as made
 from variational import BayesianGaussianMixture
 from variational.conjugate.blocks import blocks
 from variational.conjugate.mixture_ascent import State
@@ -14,13 +15,13 @@ class MixtureSweep:
     params = (("full", "tied", "diag", "spherical"), tuple(SEPARATIONS))
     param_names = ("covariance_type", "clusters")
 
-    def setup(self, covariance_type: str, separation: str) -> None:
-        rows, labels = clusters(N, D, SIZE, SEPARATIONS[separation], np.random.default_rng(1))
+    def setup(self, covariance_type: str, clusters: str) -> None:
+        rows, labels = made(N, D, SIZE, SEPARATIONS[clusters], np.random.default_rng(1))
         fitted = BayesianGaussianMixture(
             n_components=SIZE, covariance_type=covariance_type, init_params=np.eye(SIZE)[labels], max_iter=1
         ).fit(rows)
         self.state, self.data = State(fitted.prior_, fitted._moments_), blocks(rows, "rows")
-        self.time_sweep(covariance_type, separation)
+        self.time_sweep(covariance_type, clusters)
 
-    def time_sweep(self, covariance_type: str, separation: str) -> None:
+    def time_sweep(self, covariance_type: str, clusters: str) -> None:
         self.state.sweep(self.data)

@@ -25,7 +25,7 @@ EFFECTIVE = 1000
 MOST = 3_000_000
 ALARM = 6.0
 
-EXACT = [name for name in samplers.names() if "unadjusted" not in samplers.method(name).tags]
+EXACT = [name for name in samplers.names() if not {"unadjusted", "conjugate"} & samplers.method(name).tags]
 TEMPERED = ("smc", "parallel_tempering")
 
 # Targets of one mode, or of two that touch: for every sampler.

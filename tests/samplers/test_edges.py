@@ -34,7 +34,7 @@ def towering(x, gradient, data):  # type: ignore[no-untyped-def]
 
 SIZES = {"smc": {"num_particles": 100, "num_chains": 2}}
 FITTED = {"elliptical_slice": {"gaussian": "fitted"}}
-SINGLE = [name for name in names() if name not in ("sgld", "sghmc")]  # those that take a density without rows
+SINGLE = [name for name in names() if name not in ("sgld", "sghmc", "gibbs")]  # those that take a density without rows
 
 
 @pytest.mark.parametrize("density", [flat, rising, towering], ids=["flat", "rising", "towering"])
