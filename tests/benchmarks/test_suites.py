@@ -112,7 +112,7 @@ def run(suite: type, parameters: tuple[Any, ...]) -> dict[str, Any]:
     "suite",
     seldom(
         [s for s in SUITES if not hasattr(s, "setup_cache")],
-        {benchmarks.steps.GradientVariance, benchmarks.steps.DrawOverhead},
+        {benchmarks.steps.GradientVariance, benchmarks.steps.DrawOverhead, benchmarks.startup.Race},
     ),
     ids=lambda s: s.__name__,
 )

@@ -113,7 +113,11 @@ def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path)
         assert not missing, f"{command.line} does not print {missing}, but\n{printed}"
 
 
-@pytest.mark.parametrize("page", seldom(PAGES, {HOUSE / "docs" / "networks.md"}), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    seldom(PAGES, {HOUSE / "docs" / "networks.md", HOUSE / "docs" / "discrete-latents.md"}),
+    ids=lambda page: page.stem,
+)
 def test_snippets_of_python_run(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
     skip_without_its_folder(page)
     snippets = [block for block in blocks(page) if block.language == "python"]

@@ -18,7 +18,6 @@ SHORT = {
     "hmc",
     "nuts",
     "slice",
-    "random_walk",
     "laplace",
     "cavi",
     "gibbs",
@@ -51,6 +50,8 @@ RARE = {
     "gp_pois_regr-gp_regr",
     "stochastic_volatility",
     "diamonds-diamonds",
+    "logistic_regression",
+    "hidden_markov",
 }
 
 

@@ -62,7 +62,10 @@ def unfit(name: str) -> str | None:
 
 @pytest.mark.parametrize(
     "name",
-    seldom([name for name in samplers.names() if "unadjusted" not in samplers.method(name).tags], {"smc"}),
+    seldom(
+        [name for name in samplers.names() if "unadjusted" not in samplers.method(name).tags],
+        {"smc", "parallel_tempering", "random_walk"},
+    ),
 )
 def test_prior_draws_rank_uniformly_among_posterior_draws(name: str) -> None:
     if reason := unfit(name):

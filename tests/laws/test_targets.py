@@ -91,7 +91,17 @@ def _case_name(case: tuple[str, dict[str, object]]) -> str:
     return f"{name}[{','.join(f'{key}={value}' for key, value in options.items())}]"
 
 
-COSTLY = [("item_response", {}), ("gmm_posterior", {"model": "full", "components": 3, "n": 300, "separation": 2.0})]
+COSTLY = [
+    ("item_response", {}),
+    ("gmm_posterior", {"model": "full", "components": 3, "n": 300, "separation": 2.0}),
+    ("radon", {"parameterisation": "centred"}),
+    ("gaussian_process_regression", {"species": "lynx"}),
+    ("brownian_motion", {"parameterisation": "noncentred"}),
+    ("logistic_regression", {"dataset": "synthetic", "n": 40, "dim": 100}),
+    ("gaussian_mixture", {"dim": 3, "components": 27, "spacing": 3.0}),
+    ("stochastic_volatility", {"n": 400}),
+    ("correlated_gaussian", {"dim": 67, "structure": "rotated"}),
+]
 
 
 @pytest.fixture(params=seldom(CASES, COSTLY), ids=_case_name, scope="module")

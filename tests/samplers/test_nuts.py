@@ -231,6 +231,9 @@ def planted(right: str, wrong: str) -> Any:
             "one doubling more",
             "the top unbiased",
             "no check across the join at the top",
+            "uniform weights",
+            "force of the end that stays",
+            "a divergence threshold of one",
         },
     ),
 )

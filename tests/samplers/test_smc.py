@@ -33,7 +33,7 @@ from samplers.tempering import scratch_for
 from targets.kernel import FASTMATH, aligned, zeros
 from targets.plain import counting, from_python
 from targets.protocols import Phase, Status
-from tests.tiers import always
+from tests.tiers import always, seldom
 
 ALARM = 5.0
 DRAWS = 16000
@@ -305,7 +305,7 @@ def errors(seeds: int, **options: Any) -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.parametrize("chains", [1, 4])
+@pytest.mark.parametrize("chains", seldom([1, 4], {4}))
 def test_standard_errors_of_the_log_normaliser_are_calibrated(chains: int) -> None:
     """Root mean squares over 60 seeds: errors are at most 1.5 times what is stated, and at least 0.4 times.
 
@@ -484,6 +484,7 @@ def test_evaluations_are_counted_exactly(name: str) -> None:
     assert np.array_equal(run.draws, same.draws)
 
 
+@pytest.mark.long
 def test_densities_that_are_not_finite_somewhere() -> None:
     """Half a Gaussian, beyond which the density is -inf, nan or +inf: half its normaliser, and no draw there."""
     for beyond in (-np.inf, np.nan, np.inf):

@@ -110,7 +110,7 @@ def estimates(target: Target, q: MixtureOfGaussians, dense: bool, runs: int) -> 
     return np.array(found)
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("dense", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_step_is_an_unbiased_natural_gradient(dense: bool) -> None:
     """Six standard errors of 2 x 3 means: false alarms below 1e-7. Leaving out log q is off by hundreds of them."""
     target = targets.load("bimodal_mixture", separation=4.0, weight=0.3)
