@@ -140,7 +140,7 @@ def _means(x: Matrix, covariates: Matrix) -> Matrix:
 
 
 def _quantities(names: tuple[str, ...]) -> tuple[Quantity, ...]:
-    at = 1 + (names.index("sex") if "sex" in names else 0)
+    at = 1 + (names.index("glu") if "glu" in names else 0)
     return (
         Quantity(
             f"P({names[at - 1]} < 0)",
