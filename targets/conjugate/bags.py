@@ -115,6 +115,9 @@ class Bags:
         """
         if isinstance(X, Bags):
             made = X
+        elif getattr(X, "format", "") == "csr" and X.dtype == np.float64 and X.has_canonical_format and np.all(X.data):
+            _check(X.data)
+            made = cls(X.indptr.astype(np.int64), X.indices.astype(np.int32), X.data.copy(), X.shape[1])
         elif hasattr(X, "tocoo"):
             entries = X.tocoo()
             if np.iscomplexobj(entries.data):
