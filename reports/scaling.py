@@ -25,7 +25,7 @@ COLOURS = (*VI, *MCMC, INK, QUIET)
 def page(numbers: Numbers) -> Page:
     """Tables and the picture of what `harness.scaling` computed."""
     sections = [_section(series, numbers["repeats"]) for series in numbers["series"] if series["rows"]]
-    return Page(sections, {"scaling": picture(lambda figure: draw(figure, numbers["series"]), (11.0, 5.2))})
+    return Page(sections, {"scaling": picture(lambda figure: draw(figure, numbers["series"]), (11.0, 6.4))})
 
 
 def _section(series: Numbers, repeats: int) -> Section:
@@ -74,4 +74,4 @@ def _panel(axes: "Axes", series: list[Numbers], label: str) -> None:
     axes.set_xlabel(label)
     axes.set_ylabel("seconds")
     axes.grid(color=FAINT, linewidth=0.6)
-    axes.legend(fontsize=8, loc="best", frameon=False)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
