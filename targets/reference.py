@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from targets.kernel import Matrix
+from targets.relabelling import all_from
 from targets.target import Target
 from targets.truth import Certificate, Modes, Moments, Place, Quantiles, Truth
 
@@ -55,23 +56,11 @@ def attach(
         ValueError: the files are not a certificate about these data.
     """
     stem = (FOLDER if folder is None else pathlib.Path(folder)) / f"{key or target.name}-{digest(target.data)[:8]}"
-    place = Place(stem, modes, tuple(_all_from(target.relabellings)))
+    place = Place(stem, modes, tuple(all_from(target.relabellings)))
     placed = replace(target, place=place)
     if not exists(place) or _ignored.get():
         return replace(placed, tags=placed.tags | {"no-truth"})
     return replace(placed, truth=read(placed))
-
-
-def _all_from(some: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
-    """All orders that repeating some of them gives, the identity first; none from none."""
-    found = {tuple(range(len(order))): None for order in some[:1]}
-    for order in (fresh := list(found)):
-        for generator in some:
-            product = tuple(order[i] for i in generator)
-            if product not in found:
-                found[product] = None
-                fresh.append(product)
-    return [np.array(order) for order in found]
 
 
 @contextlib.contextmanager

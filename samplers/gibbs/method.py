@@ -10,6 +10,7 @@ import numpy as np
 
 from samplers.chain import Values
 from samplers.draws import Draws
+from samplers.gibbs import labels
 from samplers.gibbs.chains import Sweeper
 from samplers.initial import Initial
 from samplers.method import LONGEST_WARMUP, check_chains
@@ -24,6 +25,7 @@ from targets.conjugate.regression import LinearRegression
 from targets.kernel import empty
 from targets.options import require, spec
 from targets.protocols import Phase, Status, Work
+from targets.relabelling import all_from
 from targets.target import Target
 
 FIRST_ROUND = 20  # sweeps
@@ -78,6 +80,7 @@ class GibbsRun:
         rngs = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(num_chains)]
         self.chains = [chain(self.conjugate.model, self.conjugate.data, rng) for rng in rngs]
         self.left = num_warmup  # sweeps of warm-up still to come
+        self.seed, self.orders = seed, all_from(target.relabellings, labels.MOST)
         self.rows = empty(num_chains, 0, len(self.chains[0].names))
         self.done = 0  # sweeps of this phase, hence rows filled
         self.before: Values | None = None  # what warm-up drew, once it is over
@@ -116,14 +119,18 @@ class GibbsRun:
     @property
     def draws(self) -> Values:
         """(chains, n, dim): all since warm-up; during warm-up, the later half of its draws so far."""
-        return self._mapped(self.rows[:, self.done // 2 if self.phase is Phase.WARMUP else 0 : self.done])
+        first = self.done // 2 if self.phase is Phase.WARMUP else 0
+        return self._mapped(self.rows[:, first : self.done], first)
 
-    def _mapped(self, rows: Values) -> Values:
-        """The target's coordinates (chains, n, dim) of rows (chains, n, names)."""
+    def _mapped(self, rows: Values, first: int = 0) -> Values:
+        """Coordinates (chains, n, dim) of rows (chains, n, names), from number `first` on; labels at random."""
         chains, n, width = rows.shape
         flat = rows.reshape(chains * n, width)
         named = {variable.name: variable.of(flat) for variable in variables(self.chains[0].names)}
-        return np.asarray(self.conjugate.coordinates(named)).reshape(chains, n, self.target.dim)
+        mapped = np.asarray(self.conjugate.coordinates(named)).reshape(chains, n, self.target.dim)
+        if not self.orders:
+            return mapped
+        return np.stack([labels.relabelled(each, self.orders, (self.seed, k), first) for k, each in enumerate(mapped)])
 
     def approximation(self) -> Draws | None:
         """The draws, or None where there are none yet. They stay what they are while the run goes on."""
