@@ -37,7 +37,7 @@ def section(results: Results) -> Section | None:
         "method",
         f"seconds to {LEVEL:g} sd",
         "worst mean at the end (sd)",
-        "worst ratio of sds at the end",
+        "worst log ratio of sds at the end",
     )
     return Section("What means cost as data grow", head, rows, sentences, NOTE, numbers)
 
