@@ -5,14 +5,10 @@ The list is here; the checks stand in the modules beside it, by what they are ab
 
 from collections.abc import Iterator
 
-from harness.claims import bounds, families, gradients, monotone, racing
+from harness.claims import bounds, families, gradients, monotone, racing, topics
 from harness.claims.claim import Claim, Effort, Found, Verdict
 
 __all__ = ["CLAIMS", "Claim", "Effort", "Found", "Verdict", "run"]
-
-
-def _no_lda(_: Effort) -> Found:
-    return Found(Verdict.NOT_RUN, "", "There is no LDA here yet.")
 
 
 CLAIMS = (
@@ -141,7 +137,7 @@ CLAIMS = (
         "Every local optimum of the reverse KL is centred on a mode; the forward KL has one, between them.",
         families.each_optimum_is_a_mode,
     ),
-    Claim("figure-7", "Figure 7", "LDA finds topics of documents and words of topics.", _no_lda),
+    Claim("figure-7", "Figure 7", "LDA finds topics of documents and words of topics.", topics.topics_are_found),
     Claim(
         "local",
         "CAVI",
