@@ -28,7 +28,9 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 @helper
 def _draw_rows(rng, prior, counts, amounts, logs):  # type: ignore[no-untyped-def]
-    """Dirichlet rows (r, m) given counts: log gamma variables into `amounts`, and their logs over the sum into `logs`.
+    """Dirichlet rows (r, m) given counts: their logarithms into `logs`, and log gamma variables into `amounts`.
+
+    The sum of a row's gamma variables is not a matter of the data: it keeps its prior, and is drawn anew.
 
     A small shape is raised by one and the draw multiplied by a power of a uniform, in logarithms: never minus infinity.
     """
@@ -45,6 +47,12 @@ def _draw_rows(rng, prior, counts, amounts, logs):  # type: ignore[no-untyped-de
             total += math.exp(amounts[i, j] - top)
         for j in range(prior.shape[1]):
             logs[i, j] = amounts[i, j] - top - math.log(total)
+        shape = 0.0
+        for j in range(prior.shape[1]):
+            shape += prior[i, j]
+        sum_of_row = math.log(rng.standard_gamma(shape + 1.0)) + math.log(1.0 - rng.random()) / shape
+        for j in range(prior.shape[1]):
+            amounts[i, j] = logs[i, j] + sum_of_row
 
 
 @helper

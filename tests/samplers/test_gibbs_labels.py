@@ -43,3 +43,17 @@ def test_chains_of_gibbs_weigh_both_orders_of_a_mixture_alike() -> None:
     share = np.mean(means[:, :, 0] < means[:, :, 2], axis=1)
     assert np.all(np.abs(share - 0.5) < 5.5 * 0.5 / np.sqrt(draws.shape[1]))
     assert np.max(samplers.Draws(draws).r_hat) < 1.01
+
+
+@pytest.mark.parametrize("name", ["conjugate_mixture", "hidden_markov"])
+def test_races_have_the_moments_of_the_certificate(name: str) -> None:
+    """In every coordinate, those that the data say nothing of included: six standard errors, once in 5e8 each."""
+    target = targets.load(name)
+    assert target.truth is not None
+    moments = target.truth.moments
+    draws = samplers.Draws(advanced(samplers.method("gibbs").start(target, 2), 40_000).draws)
+    squares = samplers.Draws((draws.values - moments.mean) ** 2)
+    assert np.min([draws.ess_bulk, squares.ess_bulk]) > 400
+    assert np.max(np.abs(draws.mean - moments.mean) / np.sqrt(moments.variance / draws.ess_bulk)) < 6
+    error = np.sqrt(moments.variance_of_centred_square / squares.ess_bulk)
+    assert np.max(np.abs(squares.mean - moments.variance) / error) < 6
