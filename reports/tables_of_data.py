@@ -5,7 +5,7 @@ import math
 from reports.records import METRICS
 from reports.runs import Entry, Ledger, Results
 from reports.section import Cell, Section, plain
-from reports.statistics import Interval, final_error, reaches
+from reports.statistics import Interval, Traces, final_error, reaches
 from reports.wording import significant
 
 MEAN, SPREAD = "mean_error_worst", "sd_ratio_worst"
@@ -47,7 +47,7 @@ def _known(entry: Entry) -> bool:
     return not entry.oracle and any(not math.isnan(value) for value in values)
 
 
-def _traces(entry: Entry, metric: str):  # type: ignore[no-untyped-def]
+def _traces(entry: Entry, metric: str) -> Traces:
     return entry.traces(METRICS[metric], "seconds", ALL)
 
 
