@@ -49,7 +49,10 @@ class Bags:
     @property
     def lengths(self) -> Vector:
         """(documents,) words of each."""
-        return np.asarray(np.add.reduceat(np.append(self.counts, 0.0), self.starts[:-1])) * (np.diff(self.starts) > 0)
+        if len(self.counts) == 0:
+            return np.zeros(len(self))
+        begins = np.minimum(self.starts[:-1], len(self.counts) - 1)  # of documents at the end that are empty
+        return np.asarray(np.add.reduceat(self.counts, begins)) * (np.diff(self.starts) > 0)
 
     @property
     def whole(self) -> bool:

@@ -16,7 +16,7 @@ from scipy.special import digamma, gammaln, logsumexp, psi
 from samplers.gibbs.lda import log_joint
 from targets.conjugate.bags import Bags
 from targets.conjugate.expectations import exp_digammas
-from targets.conjugate.lda import TopicPrior, completion, halves, start
+from targets.conjugate.lda import TopicPrior, completion, halves
 from variational import LatentDirichletAllocation
 from variational.conjugate.lda_priors import learned
 from variational.conjugate.lda_topics import Inference, Topics
@@ -60,13 +60,16 @@ def test_the_bound_is_the_elbo_with_every_constant() -> None:
     prior = TopicPrior(np.array([0.3, 0.5, 1.2]), 0.4)
     topics = Topics.random(prior, X.shape[1], np.random.default_rng(1), Pool(1), Inference(0.0, 3))
     bags = Bags.of(X, "X")
-    batch, gamma = topics.batch(bags), start(prior.document, bags)
+    batch = topics.batch(bags)
     for _ in range(3):
-        before, former = topics.lambdas, gamma.copy()
-        bound = topics.learn(batch, gamma, 1.0, 1.0, bounded=True)
+        before, former = topics.lambdas, batch.gamma.copy()
+        bound = topics.learn(batch, 1.0, 1.0, bounded=True)
+    gamma = batch.gamma.copy()
     # The last of three turns made phi from the gamma of the second one.
     topics_before = Topics(prior, before - prior.term, Pool(1), Inference(0.0, 2))
-    topics_before.infer(batch, former, False)
+    batch.gamma[:] = former
+    topics_before.infer(batch, False)
+    former = batch.gamma
     logs = (psi(former) - psi(former.sum(axis=1, keepdims=True)))[:, None, :] + psi(before) - psi(before.sum(axis=0))
     phi = np.exp(logs - logsumexp(logs, axis=2, keepdims=True))
     assert bound == pytest.approx(elbo(X, gamma, topics.lambdas, phi, prior), rel=1e-11)

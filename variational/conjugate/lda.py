@@ -6,15 +6,17 @@ Wang and Paisley 2013).
 
 import math
 import os
+from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from targets.conjugate.bags import Bags
-from targets.conjugate.lda import TopicPrior, completion, start, words
+from targets.conjugate.lda import TopicPrior, completion, words
 from targets.kernel import Matrix
 from targets.options import require
 from variational.conjugate.ascent import ascend
@@ -124,7 +126,7 @@ class LatentDirichletAllocation(Estimator):
         else:
             for self.n_iter_ in range(1, most + 1):
                 order = rng.permutation(len(bags)) if self.shuffle else None
-                self._pass(bags if order is None else bags.take(order), len(bags))
+                self._pass(bags, len(bags), order)
         return self
 
     def passes(self, X: Any) -> Iterator[float]:
@@ -226,26 +228,29 @@ class LatentDirichletAllocation(Estimator):
 
     def _sweeps(self, bags: Bags) -> Generator[float]:
         topics, batch = self._topics, self._topics.batch(bags)
-        gamma = start(topics.prior.document, bags)
         thorough = topics.inference
         hasty = replace(thorough, most=min(TURNS, thorough.most))
         while True:
             if self.learn_priors and self.n_iter_ > 0:
-                topics.prior = learned(topics.prior, gamma, topics.lambdas)
+                topics.prior = learned(topics.prior, batch.gamma, topics.lambdas)
             topics.inference = hasty
-            bound = topics.learn(batch, gamma, 1.0, 1.0, bounded=True)
+            bound = topics.learn(batch, 1.0, 1.0, bounded=True)
             topics.inference = thorough
             self.n_iter_ += 1
             self.n_batch_iter_ += 1
             yield bound
 
-    def _pass(self, bags: Bags, population: float) -> None:
-        topics, thorough = self._topics, self._topics.inference
-        for first in range(0, len(bags), self.batch_size):
-            part = bags.slice(first, min(first + self.batch_size, len(bags)))
+    def _pass(self, bags: Bags, population: float, order: npt.NDArray[np.int64] | None = None) -> None:
+        """Steps through documents, in this order; while those of a batch are inferred, the next is prepared."""
+        topics, thorough, size = self._topics, self._topics.inference, self.batch_size
+        ends = [(first, min(first + size, len(bags))) for first in range(0, len(bags), size)]
+        upcoming = (topics.batch(bags.slice(a, b) if order is None else bags.take(order[a:b])) for a, b in ends)
+        ready = deque(islice(upcoming, 1))
+        while ready:
+            batch = ready.popleft()
             step = min(1.0, (self.learning_offset + self.n_batch_iter_) ** -self.learning_decay)
             topics.inference = replace(thorough, most=min(FIRST_TURNS + MORE_TURNS * self.n_batch_iter_, thorough.most))
-            topics.learn(topics.batch(part), start(topics.prior.document, part), step, population / len(part))
+            topics.learn(batch, step, population / len(batch.bags), beside=lambda: ready.extend(islice(upcoming, 1)))
             self.n_batch_iter_ += 1
         topics.inference = thorough
 

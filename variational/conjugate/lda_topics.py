@@ -1,9 +1,11 @@
 """The topics of latent Dirichlet allocation as they are learned: one update from a batch of documents at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import gammaln, psi
 
 from targets.conjugate.bags import Bags
@@ -16,6 +18,7 @@ from variational.conjugate.workers import Pool
 
 LEAST_SCALE = 1e-100
 NOTHING = np.empty(0)
+DIGAMMA, TURNS = 4, 8  # multiplications that exp(digamma) costs, and turns that a document takes, roughly
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,26 @@ class Inference:
 
 
 class Batch:
-    """Documents with their terms numbered, so that only these are looked at.
+    """Documents with their terms numbered, so that only these are looked at, and room for what is inferred of them.
 
     Attributes:
         bags: the documents, whose terms are the numbers.
         known: the terms by number.
         begins, entries, documents: of the entries by term.
+        gamma: (documents, K), of q(theta): where inference goes on, and what it finds.
+        topics: (terms, K) exp E[log beta], up to each topic's factor.
+        factors, ratios: what `targets.conjugate.lda_documents.infer` calls so.
     """
 
-    def __init__(self, bags: Bags, place: "np.ndarray") -> None:
-        size = len(bags.terms)
+    def __init__(self, bags: Bags, place: npt.NDArray[np.int32], alpha: Vector) -> None:
+        size, K = len(bags.terms), len(alpha)
         local, known, self.documents = (np.empty(size, np.int32) for _ in range(3))
         begins, self.entries = np.empty(size + 1, np.int64), np.empty(size, np.int64)
         distinct = arrange(bags.starts, bags.terms, place, local, known, begins, self.entries, self.documents)
         self.known, self.begins = known[:distinct], begins[: distinct + 1]
         self.bags = Bags(bags.starts, local, bags.counts, distinct)
-        self.topics = aligned(distinct, 0)
+        self.gamma = start(alpha, bags)
+        self.topics, self.factors, self.ratios = aligned(distinct, K), aligned(len(bags), K), np.empty(size)
 
 
 @dataclass
@@ -101,35 +108,42 @@ class Topics:
         return np.asarray(np.exp(-psi(self.n_terms * self.prior.term + self.scale * self.sums)))
 
     def batch(self, bags: Bags) -> Batch:
-        """Documents with their terms numbered."""
-        return Batch(bags, self.place)
+        """Documents with their terms numbered, of which nothing is inferred yet."""
+        return Batch(bags, self.place, self.prior.document)
 
-    def infer(self, batch: Batch, gamma: Matrix, bounded: bool) -> "tuple[Matrix, Matrix, Vector, Vector, Vector]":
-        """Infer documents from `gamma` (documents, K) on, which it writes: topics, factors, ratios, bounds, pace."""
-        bags, K = batch.bags, self.prior.n_topics
-        topics, factors = aligned(len(batch.known), K), aligned(len(bags), K)
-        ratios, bounds, pace = np.empty(len(bags.terms)), np.empty(len(bags) if bounded else 0), self.pace
+    def infer(self, batch: Batch, bounded: bool, beside: Callable[[], None] = lambda: None) -> tuple[Vector, Vector]:
+        """Infer documents from their gamma on: their bounds, where `bounded`, and `pace`. Meanwhile do `beside`."""
+        bags, K, pace, rule = batch.bags, self.prior.n_topics, self.pace, self.inference
+        bounds = np.empty(len(bags)) if bounded else NOTHING
 
         def expect(first: int, last: int) -> None:
-            refresh(batch.known, self.weights, self.scale, self.prior.term, topics, first, last)
+            refresh(batch.known, self.weights, self.scale, self.prior.term, batch.topics, first, last)
 
         def read(first: int, last: int) -> None:
             infer(
-                bags.starts, bags.terms, bags.counts, topics, pace, self.prior.document, gamma, factors, ratios, bounds,
-                first, last, self.inference.tolerance, self.inference.most, bounded,
+                bags.starts, bags.terms, bags.counts, batch.topics, pace, self.prior.document, batch.gamma,
+                batch.factors, batch.ratios, bounds, first, last, rule.tolerance, rule.most, bounded,
             )  # fmt: skip
 
-        self.pool.share(np.arange(len(batch.known) + 1) * K, expect)
-        self.pool.share(bags.starts * K * 8, read)
-        return topics, factors, ratios, bounds, pace
+        self.pool.share(np.arange(len(batch.known) + 1) * K * DIGAMMA, expect)
+        self.pool.share(bags.starts * K * TURNS, read, beside)
+        return bounds, pace
 
-    def learn(self, batch: Batch, gamma: Matrix, step: float, weight: float, bounded: bool = False) -> float:
+    def learn(
+        self,
+        batch: Batch,
+        step: float,
+        weight: float,
+        bounded: bool = False,
+        beside: Callable[[], None] = lambda: None,
+    ) -> float:
         """Move by `step` to what the batch, which counts `weight` times, says; where `bounded`, returns the bound.
 
-        That is of the parameters moved to, all documents being in the batch, the step and the weight one.
+        That is of the parameters moved to, all documents being in the batch, the step and the weight one. `beside` is
+        done while documents are inferred.
         """
-        topics, factors, ratios, bounds, pace = self.infer(batch, gamma, bounded)
-        found = (gamma - self.prior.document).sum(axis=0)
+        bounds, pace = self.infer(batch, bounded, beside)
+        found = (batch.gamma - self.prior.document).sum(axis=0)
         if step >= 1.0:
             self.weights[:], self.sums[:], self.scale = 0.0, 0.0, 1.0
         else:
@@ -143,11 +157,11 @@ class Topics:
 
         def add(first: int, last: int) -> None:
             absorb(
-                batch.begins, batch.entries, batch.documents, ratios, factors, topics, batch.known, self.weights, by,
-                spent, first, last,
+                batch.begins, batch.entries, batch.documents, batch.ratios, batch.factors, batch.topics, batch.known,
+                self.weights, by, spent, first, last,
             )  # fmt: skip
 
-        self.pool.share(batch.begins * K_COST, add)
+        self.pool.share(batch.begins * self.prior.n_topics, add)
         self.sums += by * found
         if not bounded:
             return 0.0
@@ -162,9 +176,6 @@ class Topics:
 
     def read(self, bags: Bags, bounded: bool = False) -> tuple[Matrix, Vector]:
         """The gamma (documents, K) of documents from afresh, and their bounds where `bounded`."""
-        gamma = start(self.prior.document, bags)
-        bounds = self.infer(self.batch(bags), gamma, bounded)[3]
-        return gamma, bounds
-
-
-K_COST = 20
+        batch = self.batch(bags)
+        bounds, _ = self.infer(batch, bounded)
+        return batch.gamma, bounds

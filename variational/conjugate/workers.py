@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-WORTH = 20_000  # multiplications, below which a thread costs more than it brings
+WORTH = 100_000  # multiplications, below which a part costs more than it brings
+PARTS = 4  # a thread at most, so that one whose parts were quick takes of those that are left
 
 
 class Pool:
@@ -19,20 +20,36 @@ class Pool:
     def __init__(self, threads: int) -> None:
         self.threads = threads
 
-    def share(self, costs: npt.NDArray[np.integer[Any]], work: Callable[[int, int], None]) -> None:
-        """Do `work(first, last)` for parts of what has cumulative `costs` (n + 1,), about equal ones."""
+    def share(
+        self,
+        costs: npt.NDArray[np.integer[Any]],
+        work: Callable[[int, int], None],
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Do `work(first, last)` for parts of what has cumulative `costs` (n + 1,), about equal ones.
+
+        The caller does `beside` at the same time, which must not touch what the parts do.
+        """
         n, total = len(costs) - 1, costs[-1]
-        threads = min(self.threads, max(1, int(total) // WORTH))
-        if threads == 1:
+        parts = self.threads * min(PARTS, int(total) // (WORTH * self.threads))
+        if self.threads == 1 or parts == 0:
             work(0, n)
+            beside()
             return
         if self._others is None:
             self._others = ThreadPoolExecutor(self.threads - 1, "workers")
-        cuts = np.searchsorted(costs, total * np.arange(threads + 1) / threads)
+        cuts = np.searchsorted(costs, total * np.arange(parts + 1) / parts)
         cuts[0], cuts[-1] = 0, n
-        futures = [self._others.submit(work, int(a), int(b)) for a, b in pairwise(cuts[1:])]
+        left = iter(list(pairwise(cuts.tolist())))  # of all threads: each part goes to one of them
+
+        def toil() -> None:
+            for first, last in left:
+                work(first, last)
+
+        futures = [self._others.submit(toil) for _ in range(self.threads - 1)]
         try:
-            work(0, int(cuts[1]))
+            beside()
+            toil()
             for future in futures:
                 future.result()
         finally:  # after an exception nothing goes on behind the caller's back
