@@ -1,0 +1,5 @@
+"""`python -m harness.cli` is `crossover`."""
+
+from harness.cli import main
+
+main()
