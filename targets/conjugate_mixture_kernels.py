@@ -9,26 +9,13 @@ import math
 
 import numpy as np
 
-from targets.exponential import exp_minus
 from targets.kernel import density, helper, kernel
+from targets.shares import BLOCK, add_moments, log_gaussians, log_sums, over_largest, sum_of_weights
 
 SETTINGS = 3  # columns beside the prior's mean and scale
-BLOCK = 256  # observations under one logarithm: a product of as many factors of at most K must not overflow
 
 _LOG_2PI = math.log(2 * math.pi)
 _LOG_2 = math.log(2.0)
-
-
-@helper
-def _total(x, components, size):  # type: ignore[no-untyped-def]
-    """The sum of the g_k, and its logarithm, which is finite where the sum is not."""
-    top = -math.inf
-    for k in range(components):
-        top = max(top, x[k * size])
-    scaled = 0.0
-    for k in range(components):
-        scaled += math.exp(x[k * size] - top)
-    return scaled * math.exp(top), top + math.log(scaled)
 
 
 @helper
@@ -53,16 +40,20 @@ def _log_constant(data):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _factors(x, components, d, factors):  # type: ignore[no-untyped-def]
-    """Write the lower factors (K, d, d) of the precisions, and zeros above."""
-    size = 1 + d + d * (d + 1) // 2
+def _parameters(x, log_total, constants, means, factors):  # type: ignore[no-untyped-def]
+    """Write the components' log constants (K,), means (K, d), and lower factors (K, d, d) of the precisions."""
+    components, d = means.shape
+    each = 1 + d + d * (d + 1) // 2
     for k in range(components):
-        at = k * size + 1 + d
+        at = k * each + 1 + d
+        constants[k] = x[k * each] - log_total - 0.5 * d * _LOG_2PI
         for a in range(d):
+            means[k, a] = x[k * each + 1 + a]
             for b in range(a):
                 factors[k, a, b] = x[at]
                 factors[k, b, a] = 0.0
                 at += 1
+            constants[k] += x[at]
             factors[k, a, a] = math.exp(x[at])
             at += 1
 
@@ -90,48 +81,6 @@ def _prior(x, data, factors, amount):  # type: ignore[no-untyped-def]
     return value
 
 
-@helper
-def _shares(x, data, factors, log_total, start, size, share, total, scaled):  # type: ignore[no-untyped-def]
-    """Log likelihood of a block; writes each component's density over the largest, (K, size), and their sum (size,)."""
-    components, d = factors.shape[0], data.shape[0]
-    each, first = 1 + d + d * (d + 1) // 2, d + 1 + SETTINGS + start
-    for i in range(size):
-        total[i] = -math.inf
-    for k in range(components):
-        at = k * each
-        constant = x[at] - log_total - 0.5 * d * _LOG_2PI
-        for a in range(d):
-            constant += x[at + d + (a + 1) * (a + 2) // 2]
-        for i in range(size):
-            share[k, i] = constant
-        for b in range(d):
-            for i in range(size):
-                scaled[i] = 0.0
-            for a in range(b, d):
-                factor, mean = factors[k, a, b], x[at + 1 + a]
-                for i in range(size):
-                    scaled[i] += factor * (data[a, first + i] - mean)
-            for i in range(size):
-                share[k, i] -= 0.5 * scaled[i] * scaled[i]
-        for i in range(size):
-            total[i] = share[k, i] if share[k, i] > total[i] else total[i]  # noqa: FURB136 (vectorises, unlike `max`)
-    largest = 0.0
-    for i in range(size):
-        largest += total[i]
-    for k in range(components):
-        for i in range(size):
-            share[k, i] = exp_minus(total[i] - share[k, i])
-    for i in range(size):
-        total[i] = share[0, i]
-    for k in range(1, components):
-        for i in range(size):
-            total[i] += share[k, i]
-    product = 1.0
-    for i in range(size):
-        product *= total[i]
-    return largest + math.log(product)
-
-
 @kernel
 def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     """Any number of components, from `x`, and of features, from `data`. See the module for the data."""
@@ -140,36 +89,17 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     components, n = x.shape[0] // each, data.shape[1] - header
     concentration, precision, degrees = data[0, d + 1], data[0, d + 2], data[0, d + 3]
     share, total, scaled = np.empty((components, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
-    factors, squares = np.empty((components, d, d)), np.zeros((components, d, d))
-    counts, sums, pull = np.zeros(components), np.zeros((components, d)), np.empty(d)
-    amount, log_total = _total(x, components, each)
-    _factors(x, components, d, factors)
+    constants, means, factors = np.empty(components), np.empty((components, d)), np.empty((components, d, d))
+    counts, sums, squares = np.zeros(components), np.zeros((components, d)), np.zeros((components, d, d))
+    pull = np.empty(d)
+    amount, log_total = sum_of_weights(x, components, each)
+    _parameters(x, log_total, constants, means, factors)
     value = _prior(x, data, factors, amount)
     for start in range(0, n, BLOCK):
-        size = min(BLOCK, n - start)
-        value += _shares(x, data, factors, log_total, start, size, share, total, scaled)
-        for i in range(size):
-            total[i] = 1.0 / total[i]
-        first = header + start
-        for k in range(components):
-            count = 0.0
-            for i in range(size):
-                share[k, i] *= total[i]
-                count += share[k, i]
-            counts[k] += count
-            for a in range(d):
-                mean = x[k * each + 1 + a]
-                linear = 0.0
-                for i in range(size):
-                    scaled[i] = share[k, i] * (data[a, first + i] - mean)
-                    linear += scaled[i]
-                sums[k, a] += linear
-                for c in range(a + 1):
-                    other = x[k * each + 1 + c]
-                    square = 0.0
-                    for i in range(size):
-                        square += scaled[i] * (data[c, first + i] - other)
-                    squares[k, a, c] += square
+        first, size = header + start, min(BLOCK, n - start)
+        log_gaussians(data, first, size, constants, means, factors, share, total, scaled)
+        value += over_largest(components, size, share, total) + log_sums(components, size, share, total)
+        add_moments(data, first, size, means, share, total, scaled, counts, sums, squares)
     for k in range(components):
         at = k * each
         gradient[at] = concentration + counts[k] - (amount + n) * math.exp(x[at] - log_total)
@@ -203,14 +133,15 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
 def posterior_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior`, without gradient."""
     d = data.shape[0]
-    each = 1 + d + d * (d + 1) // 2
-    components, n = x.shape[0] // each, data.shape[1] - (d + 1 + SETTINGS)
+    each, header = 1 + d + d * (d + 1) // 2, d + 1 + SETTINGS
+    components, n = x.shape[0] // each, data.shape[1] - header
     share, total, scaled = np.empty((components, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
-    factors = np.empty((components, d, d))
-    amount, log_total = _total(x, components, each)
-    _factors(x, components, d, factors)
+    constants, means, factors = np.empty(components), np.empty((components, d)), np.empty((components, d, d))
+    amount, log_total = sum_of_weights(x, components, each)
+    _parameters(x, log_total, constants, means, factors)
     value = _prior(x, data, factors, amount)
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
-        value += _shares(x, data, factors, log_total, start, size, share, total, scaled)
+        log_gaussians(data, header + start, size, constants, means, factors, share, total, scaled)
+        value += over_largest(components, size, share, total) + log_sums(components, size, share, total)
     return value

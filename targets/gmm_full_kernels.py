@@ -10,26 +10,14 @@ import numpy as np
 
 from targets.exponential import exp_minus
 from targets.kernel import density, helper, kernel
+from targets.shares import BLOCK, log_sums, over_largest, sum_of_weights
 
 CONCENTRATION = 2.0
 MEAN_SD = 5.0
 SIZE = 5  # coordinates a component
-BLOCK = 256  # observations under one logarithm: a product of as many factors of at most K must not overflow
 
 _LOG_2PI = math.log(2 * math.pi)
 _CONSTANT = math.lgamma(CONCENTRATION) + 2 * math.log(MEAN_SD) + 2 * _LOG_2PI  # of a component's prior
-
-
-@helper
-def _total(x, components):  # type: ignore[no-untyped-def]
-    """The sum of the g_k, and its logarithm, which is finite where the sum is not."""
-    top = -math.inf
-    for k in range(0, SIZE * components, SIZE):
-        top = max(top, x[k])
-    scaled = 0.0
-    for k in range(0, SIZE * components, SIZE):
-        scaled += math.exp(x[k] - top)
-    return scaled * math.exp(top), top + math.log(scaled)
 
 
 @helper
@@ -67,21 +55,8 @@ def _shares(x, log_total, data, start, size, share, total):  # type: ignore[no-u
             value = constant - 0.5 * (z0 * z0 + z1 * z1)
             share[k, i] = value
             total[i] = value if value > total[i] else total[i]  # noqa: FURB136 (vectorises, unlike `max`)
-    largest = 0.0
-    for i in range(size):
-        largest += total[i]
-    for k in range(components):
-        for i in range(size):
-            share[k, i] = exp_minus(total[i] - share[k, i])
-    for i in range(size):
-        total[i] = share[0, i]
-    for k in range(1, components):
-        for i in range(size):
-            total[i] += share[k, i]
-    product = 1.0
-    for i in range(size):
-        product *= total[i]
-    return largest + math.log(product)
+    largest = over_largest(components, size, share, total)
+    return largest + log_sums(components, size, share, total)
 
 
 @kernel
@@ -89,7 +64,7 @@ def posterior(x, gradient, data):  # type: ignore[no-untyped-def]
     """Any number of components, from `x`. See the module for the data."""
     components, n = x.shape[0] // SIZE, data.shape[1]
     share, total = np.empty((components, BLOCK)), np.empty(BLOCK)
-    amount, log_total = _total(x, components)
+    amount, log_total = sum_of_weights(x, components, SIZE)
     value = _prior(x, components, amount)
     _prior_gradient(x, components, amount, log_total, n, gradient)
     for start in range(0, n, BLOCK):
@@ -124,7 +99,7 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior`, without gradient."""
     components, n = x.shape[0] // SIZE, data.shape[1]
     share, total = np.empty((components, BLOCK)), np.empty(BLOCK)
-    amount, log_total = _total(x, components)
+    amount, log_total = sum_of_weights(x, components, SIZE)
     value = _prior(x, components, amount)
     for start in range(0, n, BLOCK):
         value += _shares(x, log_total, data, start, min(BLOCK, n - start), share, total)
@@ -135,7 +110,7 @@ def posterior_density(x, data):  # type: ignore[no-untyped-def]
 def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
     """Two components: one exponential an observation, of the log odds, in one pass; two to three times faster."""
     n = data.shape[1]
-    amount, log_total = _total(x, 2)
+    amount, log_total = sum_of_weights(x, 2, SIZE)
     value = _prior(x, 2, amount)
     _prior_gradient(x, 2, amount, log_total, n, gradient)
     a0, a1, b0, b1 = x[1], x[2], x[6], x[7]
@@ -187,7 +162,7 @@ def posterior_of_two(x, gradient, data):  # type: ignore[no-untyped-def]
 def posterior_of_two_density(x, data):  # type: ignore[no-untyped-def]
     """As `posterior_of_two`, without gradient."""
     n = data.shape[1]
-    amount, log_total = _total(x, 2)
+    amount, log_total = sum_of_weights(x, 2, SIZE)
     a0, a1, b0, b1 = x[1], x[2], x[6], x[7]
     p0, p1, q0, q1 = math.exp(-x[3]), math.exp(-x[4]), math.exp(-x[8]), math.exp(-x[9])
     constant_a = x[0] - log_total - x[3] - x[4] - _LOG_2PI

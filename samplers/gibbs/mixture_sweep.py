@@ -6,11 +6,10 @@ import numpy as np
 from numba import float64, void
 
 from samplers.chain import RNG
-from targets.exponential import exp_minus
 from targets.kernel import DATA, MATRIX, VECTOR, helper, loop
+from targets.shares import BLOCK, log_gaussians, over_largest
 
 TENSOR = float64[:, :, ::1]
-BLOCK = 256  # observations whose shares are held at once: with ten components of five features in the first cache
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -24,7 +23,7 @@ def _log_gamma_draw(rng, shape):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _assign(data, rng, log_weights, means, factors, counts, sums, squares, share, total, scaled):  # type: ignore[no-untyped-def]
+def _assign(data, rng, log_weights, constants, means, factors, counts, sums, squares, share, total, scaled):  # type: ignore[no-untyped-def]
     """Draw the component of every observation; write how many there are of each, and their moments about its mean.
 
     data (d, n) holds observation i in column i. Precision k is factors[k] factors[k]', lower triangular. sums (K, d)
@@ -32,35 +31,15 @@ def _assign(data, rng, log_weights, means, factors, counts, sums, squares, share
     """
     d, n = data.shape
     components = len(log_weights)
+    counts[:], sums[:], squares[:] = 0.0, 0.0, 0.0
     for k in range(components):
-        counts[k] = 0.0
+        constants[k] = log_weights[k] - d * _HALF_LOG_2PI
         for a in range(d):
-            sums[k, a] = 0.0
-            for b in range(d):
-                squares[k, a, b] = 0.0
+            constants[k] += math.log(factors[k, a, a])
     for start in range(0, n, BLOCK):
         size = min(BLOCK, n - start)
-        for i in range(size):
-            total[i] = -np.inf
-        for k in range(components):
-            constant = log_weights[k] - d * _HALF_LOG_2PI
-            for a in range(d):
-                constant += math.log(factors[k, a, a])
-            for i in range(size):
-                share[k, i] = constant
-            for a in range(d):
-                for i in range(size):
-                    scaled[i] = factors[k, a, a] * (data[a, start + i] - means[k, a])
-                for b in range(a + 1, d):
-                    for i in range(size):
-                        scaled[i] += factors[k, b, a] * (data[b, start + i] - means[k, b])
-                for i in range(size):
-                    share[k, i] -= 0.5 * scaled[i] * scaled[i]
-            for i in range(size):
-                total[i] = share[k, i] if share[k, i] > total[i] else total[i]  # noqa: FURB136 (vectorises)
-        for k in range(components):
-            for i in range(size):
-                share[k, i] = exp_minus(total[i] - share[k, i])
+        log_gaussians(data, start, size, constants, means, factors, share, total, scaled)
+        over_largest(components, size, share, total)
         for k in range(1, components):
             for i in range(size):
                 share[k, i] += share[k - 1, i]
@@ -173,9 +152,9 @@ def sweep(data, rng, prior_mean, prior_scale, prior, log_amounts, log_weights, m
     share, total, scaled = np.empty((components, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
     counts, sums, squares = np.empty(components), np.empty((components, d)), np.empty((components, d, d))
     scratch = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty(d)
-    inverse = np.empty((d, d))
+    inverse, constants = np.empty((d, d)), np.empty(components)
     for row in range(rows.shape[0]):
-        _assign(data, rng, log_weights, means, factors, counts, sums, squares, share, total, scaled)
+        _assign(data, rng, log_weights, constants, means, factors, counts, sums, squares, share, total, scaled)
         _draw(
             rng,
             prior_mean,
