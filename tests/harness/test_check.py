@@ -8,6 +8,7 @@ import pytest
 import targets
 from harness import check, registry
 from targets.options import UsageError
+from tests.loading import load
 from tests.tiers import always, seldom
 
 OPTIONS = {"elliptical_slice": ["", "[gaussian=fitted]"]}
@@ -58,6 +59,7 @@ RARE = {
 @pytest.mark.parametrize("name", seldom([name for name in targets.names() if name not in SLOW], RARE))
 def test_every_target_is_right(name: str) -> None:
     """What the harness adds to `tests/laws/test_targets.py`."""
+    load(name)
     ((_, findings),) = check.check(name, seed=3)
     assert [finding for finding in findings if not finding.ok] == []
     whats = {finding.what for finding in findings}
