@@ -9,16 +9,20 @@ from variational.evaluation import log_densities
 from variational.gaussian import Gaussian
 
 FLOOR = -700.0  # of log ratios below the largest: the smoother takes differences, which minus infinity does not have
+SMALLEST = 1e-290  # excess over the threshold, beside the largest weight, that a shape can be found from
 ROUNDING = 1e-9
+FEWEST = 5  # ratios in a tail whose shape can be found
 EVEN = 0.01  # nats from the mean weight to the largest, below which nothing can be wrong with an average
 
 
 def smooth(log_ratios: Vector) -> tuple[Vector, float]:
     """Normalised smoothed weights (n,) and the shape k-hat of their tail.
 
-    It is infinite where no ratio is finite, and zero where there is no tail: where the largest ratios are all the same,
-    or no weight is more than a hundredth above their mean. A tail has no scale: of a fit that is right to a thousandth
-    the ratios' last digits have one too, of any shape, and it tells of nothing.
+    It is infinite where no ratio is finite, and where the lower quarter of the tail is as nothing beside its largest:
+    such shapes exceed a hundred. It is NaN of fewer than 21 ratios, whose tail has no shape to be found, and zero where
+    there is no tail: where the largest ratios are all the same, or no weight is more than a hundredth above their mean.
+    A tail has no scale: of a fit that is right to a thousandth the ratios' last digits have one too, of any shape, and
+    it tells of nothing.
     """
     from arviz_stats.base import array_stats
 
@@ -29,8 +33,17 @@ def smooth(log_ratios: Vector) -> tuple[Vector, float]:
     floored = np.maximum(log_ratios - top, FLOOR)
     tail = int(np.ceil(min(0.2 * n, 3 * np.sqrt(n))))
     weights = np.exp(floored)
-    if np.partition(floored, n - tail)[n - tail] > -ROUNDING or -np.log(weights.mean()) < EVEN:
-        return weights / weights.sum(), 0.0
+    plain = weights / weights.sum()
+    if -np.log(weights.mean()) < EVEN:
+        return plain, 0.0
+    if tail < FEWEST:
+        return plain, np.nan
+    places = [n - tail - 1, n - tail, n - tail + tail // 4]
+    beyond, least, quartile = np.partition(floored, places)[places]
+    if least > -ROUNDING:
+        return plain, 0.0
+    if np.exp(quartile) - np.exp(beyond) < SMALLEST:
+        return plain, np.inf
     log_weights, k_hat = array_stats.psislw(-floored)  # it takes log likelihoods left out, and so minus the log ratios
     weights = np.exp(log_weights - log_weights.max())
     return np.asarray(weights / weights.sum()), float(k_hat)

@@ -95,3 +95,26 @@ def test_the_best_gaussian_leaves_its_mode_between_the_ends(monkeypatch: pytest.
     assert best[0.0]["kl_reverse"] == pytest.approx(-np.log(0.7), abs=1e-4)
     assert best[1.0]["mean"] == pytest.approx(2.0, abs=1e-4)  # the mixture's own moments
     assert best[1.0]["sd"] == pytest.approx(np.sqrt(22.0), abs=1e-4)
+
+
+def test_the_wider_the_ratios_the_larger_the_shape() -> None:
+    """Up to where all weights but a few vanish beside the largest, which once made the estimate a small number."""
+    standard = np.random.default_rng(1).standard_normal(4000)
+    found = [smooth(spread * standard)[1] for spread in (1, 3, 10, 100, 300, 400, 1e5)]
+    assert found == sorted(found)
+    assert found[2] > 3
+    assert found[-1] == np.inf
+    few = np.full(4000, -1000.0)
+    few[:10] = standard[:10]
+    weights, shape = smooth(few)
+    assert shape == np.inf
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights[:10].sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 20])
+def test_few_ratios_have_weights_but_no_shape(n: int) -> None:
+    ratios = np.arange(n) * 3.0
+    weights, shape = smooth(ratios)
+    assert weights == pytest.approx(np.exp(ratios) / np.exp(ratios).sum())
+    assert np.isnan(shape) == (n > 1)
