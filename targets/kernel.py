@@ -138,7 +138,9 @@ def helper(function: Callable[..., Any]) -> Any:
     What is not inlined exists twice, optimised by itself and once more within its caller, with other sums. The process
     that compiles runs the one, and those that load the caller from the cache run the other.
     """
-    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, forceinline=True)(function)
+    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, forceinline=True, no_cfunc_wrapper=True)(
+        function
+    )
 
 
 def compiled(dispatcher: Any) -> Any:
@@ -164,7 +166,8 @@ class Loop:
     def compiled(self) -> Any:
         """The numba dispatcher; reading it loads the code from the cache or compiles it."""
         options = {"cache": True, "error_model": "numpy", "fastmath": set(FASTMATH), "nogil": True, **self.options}
-        return numba.njit(self.signature, **options)(self.function)
+        # no loop is an argument of another: the function that C would call is never wanted
+        return numba.njit(self.signature, no_cfunc_wrapper=True, **options)(self.function)
 
     def __call__(self, *arguments: Any) -> Any:
         result = self.compiled(*arguments)
