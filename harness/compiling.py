@@ -24,10 +24,11 @@ def cores() -> int:
     return min(mine, MOST)
 
 
-def everything(targets: Sequence[str], methods: Sequence[str], jobs: int) -> int:
+def everything(targets: Sequence[str], methods: Sequence[str], executor: Executor) -> int:
     """Compile every pair that fits; returns how many do. What fails to compile fails again where it is used."""
+    jobs = executor.jobs
     ordered = sorted(methods, key=lambda method: method not in KERNELS)
-    with tempfile.TemporaryDirectory() as claims, Executor(jobs) as executor:
+    with tempfile.TemporaryDirectory() as claims:
         tasks = []
         for k in range(jobs):
             first = k * len(targets) // jobs

@@ -99,6 +99,8 @@ def planted() -> Callable[..., Any]:
         assert source.count(right) == 1, right
         names = dict(vars(module))
         exec(source[source.index("def " + name) :].replace(right, wrong), names)  # noqa: S102
-        return numba.njit(loop.signature, error_model="numpy", fastmath=set(FASTMATH))(names[name])
+        return numba.njit(loop.signature, error_model="numpy", fastmath=set(FASTMATH), no_cfunc_wrapper=True)(
+            names[name]
+        )
 
     return plant
