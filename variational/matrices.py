@@ -12,12 +12,12 @@ from typing import Any
 import numba
 import numpy as np
 
+from targets.kernel import NO_POINTER
+
 
 def _called(function: Callable[..., Any]) -> Any:
     """Compile a function that is not inlined by force, and takes that from no caller."""
-    return numba.njit(error_model="numpy", fastmath=False, nogil=True, forceinline=False, no_cfunc_wrapper=True)(
-        function
-    )
+    return numba.njit(error_model="numpy", fastmath=False, nogil=True, forceinline=False, **NO_POINTER)(function)
 
 
 @_called
