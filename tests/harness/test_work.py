@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import cell, compiling, work
+from harness import cell, compiling, registry, work
 from harness.budget import Budget
 from harness.executor import Executor, Finished, Task
 
@@ -82,3 +82,9 @@ def test_every_process_is_given_every_pair_and_begins_at_another_target() -> Non
         assert set(warmup.pairs) == set(itertools.product("abcd", methods))
         assert [name for name, _ in itertools.groupby(m for _, m in warmup.pairs)] == ["hmc", "nuts", "slice"]
     assert [warmup.pairs[0] for warmup in given] == [("a", "hmc"), ("c", "hmc")]
+
+
+def test_the_order_names_methods_that_there_are() -> None:
+    taken = compiling.order(registry.names())
+    assert sorted(taken) == sorted(registry.names())
+    assert tuple(taken[: len(compiling.FIRST)]) == compiling.FIRST
