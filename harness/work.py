@@ -1,6 +1,9 @@
 """What a worker process does. Its imports are what the fork server loads once for all of them."""
 
+import functools
 import importlib
+import itertools
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +39,15 @@ class Calibrate:
 
 @dataclass(frozen=True)
 class Warmup:
-    """Compile what these pairs of SPECs need, before processes that run at the same time want it."""
+    """Compile what these pairs of SPECs need, before processes that run at the same time want it.
+
+    The pairs of a method stand together. Processes that have the same methods in the same order, and share an empty
+    folder for their `claims`, each take the next method that none has taken.
+    """
 
     pairs: tuple[tuple[str, str], ...]
     plugins: tuple[str, ...]
+    claims: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def perform(task: Compute | Calibrate | Warmup | Check | Evaluate | Measure) -> 
         if isinstance(task, Measure):
             module, function = task.where.split(":")
             return getattr(importlib.import_module(module), function)(task.size, task.repeats), ""
-        return compile_pairs(task.pairs), ""
+        return compile_pairs(task.pairs, task.claims), ""
     except UsageError as error:
         return None, str(error)
     except Exception as error:  # the boundary of a cell: reported as its row
@@ -107,16 +115,30 @@ def calibrate(task: Calibrate) -> int:
     return failed
 
 
-def compile_pairs(pairs: tuple[tuple[str, str], ...]) -> int:
+def compile_pairs(pairs: tuple[tuple[str, str], ...], claims: str = "") -> int:
     """Compile every pair that fits; returns how many did. A pair that fails to compile fails again in its own cell."""
+    made = functools.cache(registry.target)  # to read a target's data and to judge its reference may take a second
     done = 0
-    for target_spec, method_spec in pairs:
-        target, method = registry.target(target_spec), registry.method(method_spec)
-        if method.unfit(target) is None:
-            try:
-                method.compile(target)
-                metrics.compile_for(target)
-            except Exception:  # noqa: S112  its own cell will say why
-                continue
-            done += 1
+    for number, (method_spec, group) in enumerate(itertools.groupby(pairs, key=operator.itemgetter(1))):
+        if claims and not claimed(Path(claims, str(number))):
+            continue
+        method = registry.method(method_spec)
+        for target_spec, _ in group:
+            target = made(target_spec)
+            if method.unfit(target) is None:
+                try:
+                    method.compile(target)
+                    metrics.compile_for(target)
+                except Exception:  # noqa: S112  its own cell will say why
+                    continue
+                done += 1
     return done
+
+
+def claimed(name: Path) -> bool:
+    """Whether this process is the first of all to claim this name."""
+    try:
+        name.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True

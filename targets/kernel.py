@@ -34,6 +34,9 @@ DENSITY_SIGNATURE = float64(VECTOR, DATA)
 KERNEL = types.FunctionType(KERNEL_SIGNATURE)
 DENSITY = types.FunctionType(DENSITY_SIGNATURE)
 
+# For what is no argument of other functions, as kernels are: nothing is compiled for callers through a pointer.
+NO_POINTER: dict[str, Any] = {"no_cfunc_wrapper": True}
+
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 
 Vector = npt.NDArray[np.float64]
@@ -138,7 +141,7 @@ def helper(function: Callable[..., Any]) -> Any:
     What is not inlined exists twice, optimised by itself and once more within its caller, with other sums. The process
     that compiles runs the one, and those that load the caller from the cache run the other.
     """
-    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, forceinline=True)(function)
+    return numba.njit(error_model="numpy", fastmath=set(FASTMATH), nogil=True, forceinline=True, **NO_POINTER)(function)
 
 
 def compiled(dispatcher: Any) -> Any:
@@ -164,7 +167,7 @@ class Loop:
     def compiled(self) -> Any:
         """The numba dispatcher; reading it loads the code from the cache or compiles it."""
         options = {"cache": True, "error_model": "numpy", "fastmath": set(FASTMATH), "nogil": True, **self.options}
-        return numba.njit(self.signature, **options)(self.function)
+        return numba.njit(self.signature, **options, **NO_POINTER)(self.function)
 
     def __call__(self, *arguments: Any) -> Any:
         result = self.compiled(*arguments)

@@ -17,6 +17,7 @@ import numpy as np
 from numba import float64, int64, types
 
 from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
+from variational.matrices import cholesky, eigh, orthonormal, product
 
 BAM, GSM, NATURAL = range(3)
 JITTER = (
@@ -39,7 +40,7 @@ COUNT, RISE, RISE_SQUARE, LEVEL = range(4)
 @helper
 def root_of(values, vectors):  # type: ignore[no-untyped-def]
     """The symmetric root with these eigenvalues, no smaller than `JITTER`."""
-    return np.dot(vectors * np.sqrt(np.maximum(values, JITTER)), vectors.T)
+    return product(vectors * np.sqrt(np.maximum(values, JITTER)), vectors.T)
 
 
 @helper
@@ -65,12 +66,12 @@ def batch_and_match(e, s, gain):  # type: ignore[no-untyped-def]
     for i in range(dim):
         spread[count, i] = np.sqrt(gain) * e_mean[i]
         pull[count, i] = np.sqrt(gain) * s_mean[i]
-    lower = np.linalg.cholesky(np.eye(dim) + np.dot(spread.T, spread))
-    pulled = np.dot(pull, lower)
-    values, vectors = np.linalg.eigh(np.dot(pulled.T, pulled))
+    lower = cholesky(np.eye(dim) + product(spread.T, spread))
+    pulled = product(pull, lower)
+    values, vectors = eigh(product(pulled.T, pulled))
     shrunk = 2.0 / (1.0 + np.sqrt(1.0 + 4.0 * np.maximum(values, 0.0)))
-    root = np.dot(lower, vectors * np.sqrt(np.maximum(shrunk, JITTER * (1.0 - gain))))
-    shift = gain * (np.dot(root, np.dot(root.T, s_mean)) + e_mean)
+    root = product(lower, vectors * np.sqrt(np.maximum(shrunk, JITTER * (1.0 - gain))))
+    shift = gain * (product(root, product(root.T, s_mean)) + e_mean)
     return root, shift, shrunk.min()
 
 
@@ -92,7 +93,7 @@ def gaussian_score_matching(e, s, gain):  # type: ignore[no-untyped-def]
             shift[i] += gain / count * move
             left[b, i] = move - e[b, i]
     share = gain / count
-    values, vectors = np.linalg.eigh(np.eye(dim) + share * (np.dot(e.T, e) - np.dot(left.T, left)))
+    values, vectors = eigh(np.eye(dim) + share * (product(e.T, e) - product(left.T, left)))
     return root_of(values, vectors), shift, values.min()
 
 
@@ -109,8 +110,8 @@ def natural_gradient(e, s, gain):  # type: ignore[no-untyped-def]
     for i in range(dim):
         squared += shift[i] * shift[i]
     shift *= min(1.0, KICK / max(np.sqrt(squared), 1e-300))
-    product = np.dot(path.T, e)
-    values, vectors = np.linalg.eigh(0.5 / count * (product + product.T))
+    crossed = product(path.T, e)
+    values, vectors = eigh(0.5 / count * (crossed + crossed.T))
     values *= gain * min(1.0, CAP / max(gain * np.abs(values).max(), 1e-300))
     values = 1.0 / (1.0 - values + 0.5 * values * values)
     return root_of(values, vectors), shift, values.min()
@@ -125,17 +126,7 @@ def spanned(e, s):  # type: ignore[no-untyped-def]
         for i in range(dim):
             both[i, b] = e[b, i]
             both[i, count + b] = s[b, i]
-    return np.ascontiguousarray(np.linalg.qr(both)[0])
-
-
-@helper
-def update(rule, e, s, gain):  # type: ignore[no-untyped-def]
-    """By the rule of that number."""
-    if rule == BAM:
-        return batch_and_match(e, s, gain)
-    if rule == GSM:
-        return gaussian_score_matching(e, s, gain)
-    return natural_gradient(e, s, gain)
+    return orthonormal(both)
 
 
 @loop(
@@ -193,7 +184,7 @@ def match(  # type: ignore[no-untyped-def]
         else:
             tally[STALLED] = 0
             drawn = e[:used]
-            scores = np.dot(slopes[:used], factor)
+            scores = product(slopes[:used], factor)
             squared = 0.0
             for b in range(used):
                 for i in range(dim):
@@ -203,18 +194,23 @@ def match(  # type: ignore[no-untyped-def]
                 whole = 2 * used >= dim
                 basis = np.eye(dim) if whole else spanned(drawn, scores)
                 if not whole:
-                    drawn, scores = np.dot(drawn, basis), np.dot(scores, basis)
-                root, shift, smallest = update(rule, drawn, scores, gain)
-                within = factor.copy() if whole else np.dot(factor, basis)
+                    drawn, scores = product(drawn, basis), product(scores, basis)
+                if rule == BAM:
+                    root, shift, smallest = batch_and_match(drawn, scores, gain)
+                elif rule == GSM:
+                    root, shift, smallest = gaussian_score_matching(drawn, scores, gain)
+                else:
+                    root, shift, smallest = natural_gradient(drawn, scores, gain)
+                within = factor.copy() if whole else product(factor, basis)
             if smallest > 0.0:
-                mean += np.dot(within, shift)
+                mean += product(within, shift)
                 if whole:
-                    factor[:] = np.dot(within, root)
-                    covariance[:] = np.dot(factor, factor.T)
+                    factor[:] = product(within, root)
+                    covariance[:] = product(factor, factor.T)
                 else:
                     unit = np.eye(basis.shape[1])
-                    factor += np.dot(np.dot(within, root - unit), basis.T)
-                    covariance += np.dot(np.dot(within, np.dot(root, root.T) - unit), within.T)
+                    factor += product(product(within, root - unit), basis.T)
+                    covariance += product(product(within, product(root, root.T) - unit), within.T)
             if not smallest > 0.0:
                 tally[REVERTED] += 1
         for i in range(dim):

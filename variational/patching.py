@@ -29,6 +29,7 @@ from variational.matching import (
     SKIPPED,
     STALLED,
 )
+from variational.matrices import eigh, product, solve, svd
 
 PATCHES, PATCHED = 50, 1e-3  # steps of EM at most, and the change of log psi at which they end
 PSI = ANCHOR + 1  # beside the rows of `sums` that `variational.matching` names
@@ -54,14 +55,14 @@ def widened(mean, psi, factor, points, slopes, gain):  # type: ignore[no-untyped
             pull[i, b] = share * (slopes[b, i] - slope[i])
         spread[i, rank + count] = np.sqrt(gain) * (middle[i] - mean[i])
         pull[i, count] = np.sqrt(gain) * slope[i]
-    moved = np.dot(spread, np.dot(spread.T, pull))
+    moved = product(spread, product(spread.T, pull))
     for i in range(dim):
         for b in range(count + 1):
             moved[i, b] += psi[i] * pull[i, b]
-    inner = np.dot(pull.T, moved)
-    values, vectors = np.linalg.eigh(0.5 * (inner + inner.T))
-    less = np.dot(moved, vectors / (0.5 + np.sqrt(np.maximum(values, 0.0) + 0.25)))
-    centre = np.dot(spread, np.dot(spread.T, slope)) - np.dot(less, np.dot(less.T, slope))
+    inner = product(pull.T, moved)
+    values, vectors = eigh(0.5 * (inner + inner.T))
+    less = product(moved, vectors / (0.5 + np.sqrt(np.maximum(values, 0.0) + 0.25)))
+    centre = product(spread, product(spread.T, slope)) - product(less, product(less.T, slope))
     for i in range(dim):
         centre[i] = mean[i] + gain * (centre[i] + psi[i] * slope[i] + middle[i] - mean[i])
     return centre, spread, less
@@ -84,19 +85,19 @@ def patch(psi, spread, less, first, factor):  # type: ignore[no-untyped-def]
         for i in range(dim):
             for k in range(rank):
                 scaled[i, k] = loading[i, k] / diagonal[i]
-        inner = np.dot(loading.T, scaled)
+        inner = product(loading.T, scaled)
         for k in range(rank):
             inner[k, k] += 1.0
-        beta = np.ascontiguousarray(np.linalg.solve(inner, np.ascontiguousarray(scaled.T)).T)  # (dim, rank)
-        cross = np.dot(spread, np.dot(spread.T, beta)) - np.dot(less, np.dot(less.T, beta))
+        beta = np.ascontiguousarray(solve(inner, np.ascontiguousarray(scaled.T)).T)  # (dim, rank)
+        cross = product(spread, product(spread.T, beta)) - product(less, product(less.T, beta))
         for i in range(dim):
             for k in range(rank):
                 cross[i, k] += psi[i] * beta[i, k]
-        second = np.dot(beta.T, cross) - np.dot(beta.T, loading)
+        second = product(beta.T, cross) - product(beta.T, loading)
         for k in range(rank):
             second[k, k] += 1.0
         second = 0.5 * (second + second.T)
-        loading = np.ascontiguousarray(np.linalg.solve(second, np.ascontiguousarray(cross.T)).T)
+        loading = np.ascontiguousarray(solve(second, np.ascontiguousarray(cross.T)).T)
         change = 0.0
         for i in range(dim):
             new = total[i]
@@ -167,11 +168,11 @@ def match(  # type: ignore[no-untyped-def]
                     offsets[b, i] = (points[b, i] - mean[i]) * root
                 for k in range(rank):
                     scaled[i, k] = factor[i, k] * root
-            inner = np.dot(scaled.T, scaled)
+            inner = product(scaled.T, scaled)
             for k in range(rank):
                 inner[k, k] += 1.0
-            along = np.dot(offsets, scaled)
-            solved = np.linalg.solve(inner, np.ascontiguousarray(along.T))
+            along = product(offsets, scaled)
+            solved = solve(inner, np.ascontiguousarray(along.T))
             for b in range(used):
                 squared = 0.0
                 for i in range(dim):
@@ -204,10 +205,10 @@ def match(  # type: ignore[no-untyped-def]
                 for i in range(dim):
                     for k in range(rank):
                         scaled[i, k] = anchor[i, k] / diagonal[i]
-                left, _, right = np.linalg.svd(np.dot(loading.T, scaled))
+                left, _, right = svd(product(loading.T, scaled))
                 mean[:] = centre
                 psi[:] = diagonal
-                factor[:] = np.dot(loading, np.dot(left, right))
+                factor[:] = product(loading, product(left, right))
             else:
                 tally[REVERTED] += 1
         for i in range(dim):

@@ -26,11 +26,13 @@ def list_(what: str | None, as_json: bool, plugin_files: tuple[str, ...]) -> Non
 def warmup(plugin_files: tuple[str, ...], jobs: int | None) -> None:
     """Compile all targets and methods now, so that no race has to."""
     from harness import compiling, registry
+    from harness.executor import Executor
     from targets import cache
 
     load_plugins(plugin_files)
-    found = [spec.name for spec in registry.select_targets(["*"], say)]
-    done = compiling.everything(found, registry.names(), jobs or compiling.cores())
+    with Executor(jobs or compiling.cores()) as executor:  # its server loads while targets are looked through
+        found = [spec.name for spec in registry.select_targets(["*"], say)]
+        done = compiling.everything(found, registry.names(), executor)
     removed = cache.prune()
     say(f"{done} pairs of a target and a method are compiled in {cache.folder()}")
     if removed:

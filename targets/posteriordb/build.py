@@ -1,13 +1,16 @@
 """A target from a posterior of posteriordb and a model that the caller supplies."""
 
+import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from targets.kernel import Density, Kernel, Matrix, Vector, data_matrix
-from targets.long_run import NONE, estimates
+from targets.long_run import NONE, Estimates, estimates
 from targets.options import UsageError, require
 from targets.posteriordb import normalisers
 from targets.posteriordb.folder import Record, Values, by_name, by_parameter, read
@@ -54,7 +57,7 @@ def posterior(
     matrix = _fitting(name, "data", lambda: data_matrix(data(record.data)))
     draws = _unconstrained(record, len(coordinates), named, unconstrain)
     log_normaliser, log_normaliser_error = normalisers.known(name, matrix)
-    long_run = estimates(draws, probabilities=NONE)
+    long_run = _estimates(Drawn.of(draws))
     chains, n, dim = draws.shape
 
     def values(x: Matrix) -> Matrix:
@@ -82,7 +85,7 @@ def posterior(
             reference_draws=draws.reshape(-1, dim),
             log_normaliser=log_normaliser,
             log_normaliser_error=log_normaliser_error,
-            named=estimates(record.draws, probabilities=NONE).moments,
+            named=_estimates(Drawn.of(record.draws)).moments,
         ),
         coordinates=tuple(coordinates),
         named=Named(record.parameters, values),
@@ -90,6 +93,25 @@ def posterior(
         initial=initial,
         description=description,
     )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws (chains, n, k), equal to others of the same content in the same order of memory."""
+
+    digest: bytes
+    strides: tuple[int, ...]
+    values: np.ndarray = field(compare=False)
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Drawn":
+        return cls(hashlib.sha256(values.tobytes()).digest(), values.strides, values)
+
+
+@functools.lru_cache(maxsize=64)
+def _estimates(drawn: Drawn) -> Estimates:
+    """Of draws, once: a posterior is made many times in a process, and this takes most of the time."""
+    return estimates(drawn.values, probabilities=NONE)
 
 
 def _fitting(name: str, argument: str, call: Callable[[], Any]) -> Any:

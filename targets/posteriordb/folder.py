@@ -128,7 +128,7 @@ def _draws(path: pathlib.Path) -> tuple[tuple[str, ...], np.ndarray]:
     return _draws_as_of(path, stamp)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=32)
 def _draws_as_of(path: pathlib.Path, stamp: int) -> tuple[tuple[str, ...], np.ndarray]:  # noqa: ARG001
     chains = _content(path)
     try:

@@ -11,7 +11,7 @@ import pytest
 
 import targets
 from samplers.chain import no_stats, tallies
-from targets.kernel import FASTMATH, Loop, aligned, empty
+from targets.kernel import FASTMATH, NO_POINTER, Loop, aligned, empty
 
 # Every registered target that has an exact sampler, small enough for thousands of chains.
 EXACT = [
@@ -99,6 +99,6 @@ def planted() -> Callable[..., Any]:
         assert source.count(right) == 1, right
         names = dict(vars(module))
         exec(source[source.index("def " + name) :].replace(right, wrong), names)  # noqa: S102
-        return numba.njit(loop.signature, error_model="numpy", fastmath=set(FASTMATH))(names[name])
+        return numba.njit(loop.signature, error_model="numpy", fastmath=set(FASTMATH), **NO_POINTER)(names[name])
 
     return plant
