@@ -25,7 +25,7 @@ class Row:
         latent: how q(z) is found.
         below: what the bound is below.
         bound: its last value, in nats; None for chains, which have none, as of the next four.
-        gap: what it lies below that, in nats, None where that is not known; with its standard error, 0 where exact.
+        gap: what it lies below that, in nats; with its standard error, 0 where exact.
         gap_error: see `gap`.
         least_gain: the least gain of a sweep as a share of the bound: not below zero, but for rounding.
         sweeps: until a sweep gained less than the tolerance.
