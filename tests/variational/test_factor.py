@@ -115,7 +115,7 @@ def test_no_sweep_lowers_the_bound(
 @pytest.mark.parametrize(
     ("owner", "name", "right", "wrong", "inference"),
     [
-        (BayesianFactors, "_noises", "+ self.shrunk @ self.values", "- 0.5 * self.shrunk @ self.values", "vbem"),
+        (BayesianFactors, "_noises", "+ self.shrunk @ self.values", "+ 0.2 * (self.shrunk @ self.values)", "vbem"),
         (BayesianFactors, "_factors", "self.free * self.covariance", "2.0 * self.free * self.covariance", "vbem"),
         (PointFactors, "maximise", "/ n + np.square", "/ n - np.square", "em"),
     ],

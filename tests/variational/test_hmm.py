@@ -137,7 +137,7 @@ def test_every_bound_rises(
 @pytest.mark.parametrize(
     ("owner", "name", "right", "wrong", "symbols"),
     [
-        (Gaussian, "update", "+ product(away, shrunk)", "- 0.5 * product(away, shrunk)", False),
+        (Gaussian, "update", "+ product(away, shrunk)", "+ 3.0 * product(away, shrunk)", False),
         (Gaussian, "distances", "self.d * _LOG_2PI - spread", "self.d * _LOG_2PI + spread", False),
         (Rows, "update", "self.prior + counts", "0.5 * self.prior + counts", True),
     ],

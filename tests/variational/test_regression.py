@@ -69,8 +69,8 @@ def test_no_sweep_lowers_the_bound(quarter: int, seed: int, prior: Any, intercep
 @pytest.mark.parametrize(
     ("owner", "right", "wrong", "prior"),
     [
-        (Shared, "+ self.squares @ variance", "- self.squares @ variance", "shared"),
-        (Relevance, "0.5 * (self.mean**2 + variance)", "0.5 * (self.mean**2 - variance)", "ard"),
+        (Shared, "+ self.squares @ variance", "+ 0.2 * (self.squares @ variance)", "shared"),
+        (Relevance, "0.5 * (self.mean**2 + variance)", "0.5 * (self.mean**2 + 0.2 * variance)", "ard"),
     ],
 )
 def test_a_fault_in_an_update_lowers_it(
