@@ -133,7 +133,7 @@ def test_a_small_study_from_end_to_end(name: str, crossover, tmp_path: Path, mon
     monkeypatch.setattr(mixture, "TIMED_ROWS", 500)
     monkeypatch.setattr(factors, "STARTS", 1)
     monkeypatch.setattr(rows, "ROUNDS", 2)
-    code, out, _ = crossover("study", name, tmp_path / "r", "--seeds", 3, "--max-gradients", 400)
+    code, out, _ = crossover("study", name, tmp_path / "r", "--seeds", 3, "--max-gradients", 2000)
     assert code == 0
     assert [Path(line).name for line in out.splitlines()] == [f"{name}.md", f"{name}.json"]
     text = (tmp_path / "r" / f"{name}.md").read_text()
