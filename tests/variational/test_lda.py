@@ -129,7 +129,7 @@ def test_the_bound_never_falls(
 
 @pytest.mark.parametrize(
     ("name", "right", "wrong"),
-    [("pace", "-psi(", "psi("), ("learn", "(gamma - self.prior.document).sum", "(0.5 * gamma).sum")],
+    [("pace", "-psi(", "psi("), ("learn", ".document).sum(axis=0)", ".document).sum(axis=0) * 0.5")],
 )
 def test_a_fault_in_an_update_lowers_it(name: str, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, Topics, name, right, wrong)
