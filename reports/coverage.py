@@ -1,7 +1,7 @@
 """The study of coverage: a table for each model, of the intervals of fits and of chains."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.section import Cell, Page, Section
@@ -19,7 +19,8 @@ NOTE = (
 
 def page(numbers: Numbers) -> Page:
     """The tables of what `harness.coverage` computed."""
-    return Page([_summary(numbers), *(_case(case, numbers) for case in numbers["cases"])], {})
+    summary = _summary(numbers)
+    return Page([summary, *(_case(case, numbers) for case in numbers["cases"])], {}, reported=summary)
 
 
 def wilson(held: int, of: int) -> tuple[float, float]:
@@ -42,8 +43,40 @@ def _summary(numbers: Numbers) -> Section:
             ]
         )
     head = ("model", "VB-EM is exact", "VB-EM at 50 %", "Gibbs at 50 %", "VB-EM at 90 %", "Gibbs at 90 %", "sd ratio")
-    note = "The least and the largest coverage of a model's quantities, and of the ratios of standard deviations."
-    return Section("Coverage", head, rows, [], note, [dict(case) for case in numbers["cases"]])
+    note = f"The least and the largest of a model's quantities. {NOTE.format(**numbers)}"
+    title = "Coverage of intervals of VB-EM and of Gibbs"
+    return Section(title, head, rows, _sentences(numbers), note, [dict(case) for case in numbers["cases"]])
+
+
+def _sentences(numbers: Numbers) -> list[str]:
+    """Of all models: how many intervals hold the truth too rarely, and where VB-EM is furthest off."""
+    exact, others = ([case for case in numbers["cases"] if case["exact"] is whether] for whether in (True, False))
+    told = [
+        f"{name}: the interval of the coverage at 90 % leaves out 90 % for {_off(cases, method, numbers)}."
+        for name, cases, method in (
+            ("VB-EM where it is not exact", others, "fit"),
+            ("VB-EM where it is exact", exact, "fit"),
+            ("Gibbs", numbers["cases"], "chains"),
+        )
+        if cases
+    ]
+    worst = min(
+        ((quantity["fit"][1], case, quantity) for case in others for quantity in case["quantities"]),
+        key=lambda each: each[0],
+        default=None,
+    )
+    if worst is not None:
+        held, case, quantity = worst
+        told.append(
+            f"90 % intervals of VB-EM are furthest off for {quantity['name']} of {case['name']}: they hold the truth "
+            f"in {_share(held, numbers).text}, and its sd is {significant(quantity['sd_ratio'])} of that of Gibbs."
+        )
+    return told
+
+
+def _off(cases: Sequence[Numbers], method: str, numbers: Numbers) -> str:
+    off = [_misses(quantity[method][1], numbers) for case in cases for quantity in case["quantities"]]
+    return f"{sum(off)} of {len(off)} quantities"
 
 
 def _extremes(case: Numbers, numbers: Numbers, method: str, level: int) -> Cell:
@@ -61,13 +94,10 @@ def _case(case: Numbers, numbers: Numbers) -> Section:
         for quantity in case["quantities"]
     ]
     head = ("quantity", "VB-EM at 50 %", "Gibbs at 50 %", "VB-EM at 90 %", "Gibbs at 90 %", "sd, VB-EM to Gibbs")
-    off = [
-        sum(_misses(quantity[method][1], numbers) for quantity in case["quantities"]) for method in ("fit", "chains")
-    ]
-    of = len(case["quantities"])
+    fit, chains = (_off([case], method, numbers) for method in ("fit", "chains"))
     sentences = [
-        f"The interval of the coverage at 90 % leaves out 90 % for {off[0]} of {of} quantities of VB-EM, and for "
-        f"{off[1]} of {of} of Gibbs; about one in twenty is expected of exact ones."
+        f"The interval of the coverage at 90 % leaves out 90 % for {fit} of VB-EM, and for {chains} of Gibbs; about "
+        "one in twenty is expected of exact ones."
     ]
     return Section(
         f"Coverage of {case['name']}", head, rows, sentences, NOTE.format(**numbers), list(case["quantities"]), 1

@@ -13,6 +13,7 @@ from reports.records import Folder, Metric, RecordsError, calibrations, open_fol
 from reports.section import KEPT, Section, kept
 
 if TYPE_CHECKING:
+    import jinja2
     import pandas as pd
 
     from reports.runs import Results
@@ -53,9 +54,12 @@ def write(source: "str | os.PathLike[str] | Folder | Race", path: str | os.PathL
     else:
         cells, curves, problems, digest, measured, calibrated = folder.cells, folder.curves, [], "", {}, {}
     quantities = folder.quantities() if isinstance(folder, Folder) else getattr(folder, "quantities", None)
-    if len(cells) == 0:
+    if len(cells) > 0:
+        page = render(cells, curves, quantities, problems, digest, measured, calibrated)
+    elif measured:
+        page = without_race(measured, problems, digest)
+    else:
         raise RecordsError("there are no finished cells to report on")
-    page = render(cells, curves, quantities, problems, digest, measured, calibrated)
     try:
         write_atomically(out, page.encode())
     except OSError as error:
@@ -76,7 +80,6 @@ def render(
 
     `calibrated`: see `reports.runs.read`.
     """
-    import jinja2
     from plotly.offline import get_plotlyjs
 
     from reports import drawn, efficiency, rows, runs
@@ -90,10 +93,7 @@ def render(
         "metrics": {metric.name: _metric(metric) for metric in metrics},
         "targets": [drawn.target_numbers(name, methods, metrics) for name, methods in results.entries.items()],
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("report.html.j2").render(
+    return _template("report.html.j2").render(
         rows.page(results),
         digest=digest,
         problems=problems,
@@ -109,6 +109,21 @@ def render(
         plotly=get_plotlyjs(),
         data=_for_script(numbers),
     )
+
+
+def without_race(measured: Mapping[str, Section], problems: list[str], digest: str = "") -> str:
+    """The page of a folder that studies alone were run into."""
+    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return _template("measured.html.j2").render(measured=measured, problems=problems, digest=digest, css=css)
+
+
+def _template(name: str) -> "jinja2.Template":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(name)
 
 
 def _looks(results: "Results") -> dict[str, dict[str, Any]]:

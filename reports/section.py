@@ -53,10 +53,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What a study that is no race ends in: sections, and pictures (SVG) by the names of their files."""
+    """What a study that is no race ends in.
+
+    Attributes:
+        pictures: SVG, by the names of their files.
+        reported: the section of it that the report on its folder shows too, if any.
+    """
 
     sections: list[Section]
     pictures: dict[str, bytes]
+    reported: Section | None = None
 
 
 def _row(cells: Any) -> str:

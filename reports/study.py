@@ -69,10 +69,10 @@ PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {  # of studies that are
 
 
 def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Mapping[str, Any]) -> list[Path]:
-    """Write NAME.md, NAME.json and the pictures of a study that is no race.
+    """Write NAME.md, NAME.json and the pictures of a study that is no race, and keep what a report shows of it.
 
     Raises:
-        RecordsError: a file cannot be written.
+        RecordsError: it is somebody else's folder, or a file cannot be written.
     """
     where, page = Path(folder), PAGES[name](numbers)
     text = "\n".join(
@@ -84,9 +84,11 @@ def inquiry(folder: str | os.PathLike[str], name: str, summary: str, numbers: Ma
         **{where / f"{picture}.svg": content for picture, content in page.pictures.items()},
     }
     try:
-        where.mkdir(parents=True, exist_ok=True)
+        open_folder(where, create=True)
         for path, content in contents.items():
             write_atomically(path, content)
+        if page.reported is not None:
+            keep(where, name, page.reported)
     except OSError as error:
         raise RecordsError(f"{where} cannot be written: {error.strerror or error}") from error
     return list(contents)

@@ -11,11 +11,12 @@ Numbers = Mapping[str, Any]
 ROUNDING = 1e-9  # of a bound: what a sweep may lose and still be said to let it rise
 NOTE = (
     "All begin from the same rule, and a sweep passes over all rows once. The gap is what the bound lies below the "
-    "exact value; the log evidence is found by bridge sampling, with the log of how many orders the components have in "
-    "it. Costs are those of a sweep in units of EM's, timed in turn in one process. Means off: root mean square "
-    "distance of points, or of means of q, from posterior means, in posterior standard deviations. The ratio of "
-    "standard deviations is the median over quantities of q's over the posterior's. Coverage is that of 90 % intervals "
-    "of parameters that data were drawn with, over {repetitions} repetitions and all quantities; points have none."
+    "exact value; the log evidence, by bridge sampling, is that of all orders of components and all rotations of "
+    "factors, of which q sees one. Costs are those of a sweep in units of EM's, timed in turn in one process. Means "
+    "off: root mean square distance of points, or of means of q, from posterior means, in posterior standard "
+    "deviations. The ratio of standard deviations is the median over quantities of q's over the posterior's. Coverage "
+    "is that of 90 % intervals of parameters that data were drawn with, over {repetitions} repetitions and all "
+    "quantities; points have none."
 )
 
 

@@ -47,7 +47,8 @@ def run(
 def study(name: str, folder: pathlib.Path, corpus: str | None, **asked: Any) -> None:
     """Run the study NAME into DIR, as `run` does, and write its tables to NAME.md and NAME.json, and report.html.
 
-    A study that is no race takes --seeds and --max-gradients alone, and writes pictures in place of the report.
+    A study that is no race takes --seeds and --max-gradients alone, and writes pictures in place of the report; what
+    `coverage` finds is a section of it.
     """
     from harness import studies
     from reports import study as pages
@@ -85,6 +86,7 @@ def _inquire(
 ) -> None:
     """Answer a question that no race answers, of the options of a race those alone that it knows."""
     from reports import study as pages
+    from reports.records import open_folder
 
     for option, given in (
         ("--max-seconds", max_seconds is not None),
@@ -96,6 +98,7 @@ def _inquire(
             raise click.UsageError(
                 f"{option} is not accepted by the study {name}; it takes --seeds and --max-gradients"
             )
+    open_folder(folder, create=True)  # refused before it is computed, not after
     with interruptible():
         numbers = chosen.compute(seeds, max_gradients, corpus)
     for path in pages.inquiry(folder, name, chosen.summary, numbers):
@@ -108,7 +111,7 @@ def _inquire(
     "-o", "--output", type=click.Path(path_type=pathlib.Path), metavar="FILE.html", help="Default: DIR/report.html."
 )
 def report(folder: pathlib.Path, output: pathlib.Path | None) -> None:
-    """Write one self-contained HTML file about the records in DIR; it opens offline."""
+    """Write one self-contained HTML file about the records in DIR, and what studies found there; it opens offline."""
     import reports
 
     if str(output) == "-":

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from harness import coverage
+from harness.coverage.factors import FACTORS, PRIOR, asked, of_draws, of_fit, simulated, subject
+from harness.coverage.repeated import together
+from harness.variational_em.factor_evidence import log_evidence
 from harness.variational_em.rows import Row, least_gain, off, sd_ratio, seconds
 from samplers import gibbs
 from samplers.gibbs.factor import FactorChain
@@ -14,12 +16,9 @@ from targets.conjugate.least_squares import triangle
 from targets.kernel import Matrix, Vector
 from variational.conjugate.factor import FactorAnalysis
 
-COLUMNS, FACTORS, ROWS = 6, 2, 60
-PRIOR: dict[str, Any] = {"noise_shape": 3.0, "noise_rate": 1.0, "shape": 3.0, "rate": 3.0}
 TIMED_SWEEPS = 20
 CHAINS, WARMUP = 4, 1000
-DRAWS = 20_000
-REPEATED_SWEEPS = 2000
+DRAWS = 20_000  # of q
 
 # Name, points, q(z), what the bound is below, options.
 ALGORITHMS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
@@ -31,17 +30,18 @@ ALGORITHMS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
 
 def rows(repetitions: int, sweeps: int) -> list[Row]:
     """Every algorithm on the same rows, and the chains that they are compared with."""
-    X = simulated(np.random.default_rng(1))[1]
+    X = simulated(np.random.default_rng(1))[2]
     prior = FactorPrior(**PRIOR)
     draws = gibbs.factor_analysis(
         X, prior, n_components=FACTORS, num_samples=-(-sweeps // CHAINS), num_warmup=WARMUP, num_chains=CHAINS, seed=1
     )
-    posterior = asked(draws["covariance"].reshape(-1, COLUMNS, COLUMNS))
-    times, covered = _times(X, prior), _coverage(prior, repetitions)
+    posterior = of_draws(draws)
+    evidence = log_evidence(triangle(X, centred=True), prior, draws["loading"], draws["noise_precision"])
+    times, covered = _times(X, prior), together(subject(), repetitions)
     made = []
     for name, points, latent, below, options in ALGORITHMS:
         fit = FactorAnalysis(n_components=FACTORS, accelerate=False, **options).fit(X)
-        drawn = _drawn(fit) if name == "VB-EM" else None
+        drawn = of_fit(fit, DRAWS) if name == "VB-EM" else None
         made.append(
             Row(
                 model="factor analysis",
@@ -50,13 +50,13 @@ def rows(repetitions: int, sweeps: int) -> list[Row]:
                 latent=latent,
                 below=below,
                 bound=fit.lower_bound_,
-                gap=None if drawn is not None else fit.gap_,
-                gap_error=0.0,
+                gap=fit.gap_ if drawn is None else evidence.value - fit.lower_bound_,
+                gap_error=0.0 if drawn is None else evidence.error,
                 least_gain=least_gain(fit.lower_bounds_),
                 sweeps=fit.n_iter_,
                 cost=times[name] / times["EM"],
                 seconds=times[name],
-                off=off(asked(fit.get_covariance()[None])[0] if drawn is None else drawn.mean(axis=0), posterior),
+                off=off(_points(fit) if drawn is None else drawn.mean(axis=0), posterior),
                 sd_ratio=0.0 if drawn is None else sd_ratio(drawn, posterior),
                 coverage=0.0 if drawn is None else covered[0],
             )
@@ -81,24 +81,9 @@ def rows(repetitions: int, sweeps: int) -> list[Row]:
     return [*made, chains]
 
 
-def simulated(rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-    """A covariance (d, d) of rows drawn from the prior, and rows (n, d) given it, about zero."""
-    precision = rng.gamma(PRIOR["shape"], 1 / PRIOR["rate"], FACTORS)
-    loadings = rng.standard_normal((COLUMNS, FACTORS)) / np.sqrt(precision)
-    noise = rng.gamma(PRIOR["noise_shape"], 1 / PRIOR["noise_rate"], COLUMNS)
-    covariance = loadings @ loadings.T + np.diag(1 / noise)
-    return covariance, rng.standard_normal((ROWS, COLUMNS)) @ np.linalg.cholesky(covariance).T
-
-
-def asked(covariances: np.ndarray) -> Matrix:
-    """(n, k) standard deviations and correlations: what no rotation of the factors changes."""
-    sd = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-    above = np.triu_indices(COLUMNS, 1)
-    return np.concatenate([sd, (covariances / (sd[:, :, None] * sd[:, None, :]))[:, above[0], above[1]]], axis=1)
-
-
-def _drawn(fit: FactorAnalysis) -> Matrix:
-    return asked(fit.sample_parameters(DRAWS, random_state=2)["covariance"])
+def _points(fit: FactorAnalysis) -> Vector:
+    """(k,) the quantities of EM and of variational EM."""
+    return np.asarray(asked(fit.get_covariance()[None], fit.noise_variance_[None])[0])
 
 
 def _times(X: Matrix, prior: FactorPrior) -> dict[str, float]:
@@ -118,20 +103,3 @@ def _times(X: Matrix, prior: FactorPrior) -> dict[str, float]:
     drawn = np.empty((TIMED_SWEEPS, len(chain.names)))
     calls = {name: fitted(options) for name, *_, options in ALGORITHMS}
     return seconds({**calls, "Gibbs": lambda: chain.advance(drawn)}, TIMED_SWEEPS)
-
-
-def _coverage(prior: FactorPrior, repetitions: int) -> tuple[float, float]:
-    """Of the 90 % intervals of VB-EM and of Gibbs, mean over quantities and repetitions."""
-    shares: tuple[list[Vector], list[Vector]] = [], []
-    for number in range(repetitions):
-        covariance, X = simulated(np.random.default_rng([2, number]))
-        truth = asked(covariance[None])[0]
-        fit = FactorAnalysis(n_components=FACTORS, inference="vbem", n_init=2, random_state=number, **PRIOR).fit(X)
-        draws = gibbs.factor_analysis(
-            X, prior, n_components=FACTORS, num_samples=REPEATED_SWEEPS, num_warmup=200, num_chains=1, seed=number
-        )
-        chains = asked(draws["covariance"].reshape(-1, COLUMNS, COLUMNS))
-        for found, values in zip(shares, (_drawn(fit), chains), strict=True):
-            found.append(np.mean(values < truth, axis=0))
-    held = [coverage.covered(np.ravel(found))[-1] / np.size(found) for found in shares]
-    return held[0], held[1]

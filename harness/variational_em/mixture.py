@@ -155,9 +155,6 @@ def _times(model: GaussianMixture) -> dict[str, float]:
 
 def _coverage(repetitions: int) -> tuple[float, float]:
     """Of the 90 % intervals of VB-EM and of Gibbs, mean over quantities."""
-    target = next(case.make() for case in coverage.CASES if case.name == CASE)
-    assert target is not None  # noqa: S101  # of this project
-    found = list(coverage.repeated(target, coverage.asked(target), repetitions, coverage.SWEEPS))
-    fit, chains = (np.array([getattr(each, name) for each in found]) for name in ("fit", "chains"))
-    held = [coverage.covered(shares.ravel())[-1] / shares.size for shares in (fit, chains)]
-    return held[0], held[1]
+    subject = next(case.make() for case in coverage.CASES if case.name == CASE)
+    assert subject is not None  # noqa: S101  # of this project
+    return coverage.together(subject, repetitions)

@@ -1,6 +1,7 @@
 """What the study says of one algorithm on one model, and how it is measured."""
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ class Row:
         latent: how q(z) is found.
         below: what the bound is below.
         bound: its last value, in nats; None for chains, which have none, as of the next four.
-        gap: what it lies below that, in nats, None where that is not known; with its standard error, 0 where exact.
+        gap: what it lies below that, in nats, with its standard error, 0 where exact; NaN where draws are too few.
         gap_error: see `gap`.
         least_gain: the least gain of a sweep as a share of the bound: not below zero, but for rounding.
         sweeps: until a sweep gained less than the tolerance.
@@ -53,8 +54,9 @@ class Row:
     coverage: float | None
 
     def numbers(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
+        """Ready for JSON: null where a number is not known."""
+        told = asdict(self)
+        return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in told.items()}
 
 
 def least_gain(bounds: Sequence[float] | Vector) -> float | None:

@@ -22,9 +22,11 @@ from sklearn.utils.estimator_checks import check_estimator
 from targets.conjugate.mixture import MixturePrior
 from targets.conjugate.old_faithful import old_faithful
 from targets.kernel import Matrix, Vector
+from tests.ascents import QUARTERS, assert_caught, assert_rises, plant
 from variational import BayesianGaussianMixture
 from variational.conjugate.mixture_ascent import State
 from variational.conjugate.mixture_bound import bound, divergence
+from variational.conjugate.mixture_gaussians import Gaussians
 from variational.conjugate.mixture_moments import Moments
 from variational.conjugate.mixture_prior import TYPES
 from variational.conjugate.mixture_sweep import Components, Pass
@@ -124,7 +126,8 @@ def test_the_bound_against_the_evidence_by_enumeration(kind: str) -> None:
     assert 0.0 < evidence - mixture.log_evidence_bound_ < 0.2
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@pytest.mark.parametrize("quarter", QUARTERS)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(8, 60),
@@ -139,18 +142,25 @@ def test_the_bound_against_the_evidence_by_enumeration(kind: str) -> None:
     extra=st.sampled_from([None, 0.01, 30.0]),
 )
 def test_the_bound_never_falls(
-    seed: int, n: int, d: int, size: int, apart: float, kind: str, weights: str, init: str, concentration: float | None,
-    b: float | None, extra: float | None,
+    quarter: int, seed: int, n: int, d: int, size: int, apart: float, kind: str, weights: str, init: str,
+    concentration: float | None, b: float | None, extra: float | None,
 ) -> None:  # fmt: skip
+    seed += quarter << 32
     rows = (clusters(n, d, size, seed, apart) + 1e4) * np.exp(np.random.default_rng(seed).normal(0, 3))
     mixture = BayesianGaussianMixture(
         n_components=size, covariance_type=kind, weight_concentration_prior_type=weights, init_params=init,
         weight_concentration_prior=concentration, mean_precision_prior=b, max_iter=25, tol=0.0, random_state=seed,
         degrees_of_freedom_prior=None if extra is None else d - 1 + extra,
     ).fit(rows)  # fmt: skip
-    bounds = mixture.lower_bounds_
-    assert np.isfinite(bounds).all()
-    assert (np.diff(bounds) >= -1e-9 * np.abs(bounds[1:])).all()
+    assert_rises(mixture.lower_bounds_)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_a_fault_in_an_update_lowers_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, Gaussians, "updated", "moments.scatter + pull", "moments.scatter + 3.0 * pull")
+    case = {"quarter": 0, "n": 30, "d": 2, "size": 3, "apart": 1.0, "kind": kind, "weights": TYPES[0], "init": "random"}
+    case |= {"concentration": 1.0, "b": 10.0, "extra": None}
+    assert_caught(test_the_bound_never_falls, ({"seed": s, **case} for s in range(20)))
 
 
 @pytest.mark.parametrize(
