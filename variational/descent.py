@@ -14,7 +14,7 @@ each other, and would round differently from call to call.
 import numpy as np
 from numba import float64, int64, types
 
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, lean_loop
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, distinct_loop
 from variational.orthogonal import DIRECTIONS, direct, open_block
 
 MOMENTUM = 0.9  # of the mean: a step of 1 is stable up to curvatures of 38 / variance
@@ -35,7 +35,7 @@ MEANS, MEAN_SQUARES, VARIANCES, LOGS, LOG_SQUARES, ANCHOR = range(6)
 COUNT, RISE, RISE_SQUARE, LEVEL = range(4)
 
 
-@lean_loop(
+@distinct_loop(
     types.int64(
         KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR,
         VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, VECTOR, int64, float64, float64,
@@ -118,7 +118,7 @@ def meanfield(  # type: ignore[no-untyped-def]
     return steps
 
 
-@lean_loop(
+@distinct_loop(
     types.int64(
         KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, VECTOR, MATRIX, VECTOR, MATRIX,
         VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, VECTOR, int64, float64, float64,

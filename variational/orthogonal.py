@@ -16,7 +16,6 @@ from numba import int8, int64, types
 from scipy.linalg import hadamard
 
 from targets.kernel import MATRIX, VECTOR, Matrix, Vector, helper, zeros
-from variational.network import dense
 from variational.stochastic.noise import normals
 
 SMALLEST_GROUP, LARGEST_GROUP = 8, 32  # coordinates turned together; fewer would make weights heavy-tailed
@@ -51,14 +50,8 @@ class Directions(NamedTuple):
         signs = np.repeat(hadamard(parts, dtype=np.int8)[:, np.arange(groups) % parts], group, axis=1)
         block = parts * group
         rows = np.arange(block, dtype=np.int64)
-        return cls(
-            np.ascontiguousarray(signs),
-            zeros(group, dim),
-            zeros(group, group),
-            zeros(group * group),
-            zeros(block),
-            rows,
-        )
+        scratch = zeros(group, group), zeros(group)
+        return cls(np.ascontiguousarray(signs), zeros(group, dim), *scratch, zeros(block), rows)
 
     @property
     def block(self) -> int:
@@ -95,7 +88,7 @@ def chi_squares(rng, degrees, filled):  # type: ignore[no-untyped-def]
         filled[i] = 2.0 * shape * cube
 
 
-@dense
+@helper
 def orthogonalise(frame, unit, count):  # type: ignore[no-untyped-def]
     """Make `unit` (group,) a unit vector orthogonal to the first so many rows of `frame`, which are orthonormal.
 

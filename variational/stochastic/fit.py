@@ -1,4 +1,4 @@
-"""A run of stochastic-gradient VI: Adam from a rough mode or from the fit of another method, with steps lowered until averages of iterates agree.
+"""A run of stochastic-gradient VI: Adam from a rough mode or another fit, until averages of iterates agree.
 
 At each step size the iterates go on until a window of them is stationary (split R-hat at most 1.1, over 200 steps or
 more) and has 25 effective iterates; its average is accurate if its Monte Carlo error is below half the tolerance
@@ -122,7 +122,7 @@ class StochasticRun:
         return Gaussian(mode.x, mode.scale)
 
     def _covered(self, cover: Run, until: int) -> Gaussian | None:
-        """Go on with the fit that this one starts from: what it found once it has ended; None before, or if it failed."""
+        """Go on with the fit that this one starts from: what it found; None before its end, or if it failed."""
         cover.advance(until - self.work.total)
         self.work = Work() + cover.work
         found = cover.approximation()
