@@ -22,6 +22,7 @@ from variational.quadrature import Optimum, alpha_divergence, distinct, forward_
 
 SEPARATION, WEIGHT = 10.0, 0.3
 DIM = 2  # of the race
+DRAWS = 50  # of the bound of an alpha-divergence that starts broad; few would pull it towards the reverse divergence
 ALPHAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.825, 0.85, 0.9, 1.0)
 SHOWN = (0.0, 0.7, 0.75, 1.0)  # whose densities are drawn
 REACH = 9.0  # of the densities drawn, beyond the centre

@@ -216,11 +216,15 @@ STUDIES = {
             "bam",
             "ngvi",
             *(f"alpha_vi[alpha={alpha:g}]" for alpha in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)),
+            *(
+                f"alpha_vi[alpha={alpha:g},start=forward_kl,draws={directions.DRAWS}]"
+                for alpha in (0.05, 0.3, 0.5, 0.8, 0.95)
+            ),
             "adaptive_is",
             "msc",
             "realnvp",
-            "planar[annealing=8000,draws=64,tolerance=0.002]",
-            "realnvp[couplings=4,annealing=8000,draws=64,tolerance=0.002]",
+            "planar[annealing=4000,draws=128,tolerance=0.002]",
+            "realnvp[couplings=4,annealing=4000,draws=128,tolerance=0.002]",
         ),
         measured=directions.measure,
         picture="directions",

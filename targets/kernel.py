@@ -189,6 +189,11 @@ def lean_loop(signature: Any) -> Callable[[Callable[..., Any]], Loop]:
     return lambda function: Loop(function, signature, _nrt=False)
 
 
+def distinct_loop(signature: Any) -> Callable[[Callable[..., Any]], Loop]:
+    """As `lean_loop`, for one whose array arguments never overlap: what it vectorises checks no distances."""
+    return lambda function: Loop(function, signature, _nrt=False, pipeline_class=Distinct)
+
+
 @loop(types.void(DENSITY, DATA, MATRIX, VECTOR))
 def densities(density, data, points, values):  # type: ignore[no-untyped-def]
     """Fill `values` (n,) with the log density at each of the points (n, dim)."""

@@ -1,12 +1,10 @@
 """The inner loops of reparameterised reverse KL: stochastic natural-gradient steps for Gaussian families.
 
 Draws are mean +- factor e, in antithetic pairs: on a Gaussian target the gradient of the mean carries no noise. A step
-moves the mean after each pair, and the scales after each block of pairs. Within a block the directions of e are rows of
-a random orthogonal matrix, and its length is drawn from the chi distribution of two more degrees of freedom, with
-weight dim / |e|^2 (importance sampling): weighted, each e stands for a standard normal one, and the outer products of a
-block sum to a diagonal matrix exactly. Gradients are path derivatives ("sticking the landing", Roeder, Wu and Duvenaud
-2017). Together they leave no noise at all at the optimum on a Gaussian target, mean field included, whose off-diagonal
-terms would be noise otherwise; elsewhere they leave several times less than independent draws. Steps are natural (Amari
+moves the mean after each pair, and the scales after each block of pairs, whose directions are orthogonal
+(`variational.orthogonal`). Gradients are path derivatives ("sticking the landing", Roeder, Wu and Duvenaud 2017).
+Together they leave no noise at all at the optimum on a Gaussian target, mean field included, whose off-diagonal terms
+would be noise otherwise; elsewhere they leave several times less than independent draws. Steps are natural (Amari
 1998), in units of the approximation, so that the target's scale does not matter.
 
 Sums and stores are kept in loops apart: one loop with both is vectorised behind a check of how far the arrays lie from
@@ -14,9 +12,10 @@ each other, and would round differently from call to call.
 """
 
 import numpy as np
-from numba import float64, int8, int64, types
+from numba import float64, int64, types
 
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, distinct_loop
+from variational.orthogonal import DIRECTIONS, direct, open_block
 
 MOMENTUM = 0.9  # of the mean: a step of 1 is stable up to curvatures of 38 / variance
 MEAN_CAP = 1.0  # sd that a mean may move in a step
@@ -24,7 +23,6 @@ KICK_CAP = 3.0  # sd that a single pair may move it, all its momentum included
 SCALE_CAP = 0.5  # the same for the logarithm of a scale
 HOPELESS = 8  # blocks in a row without a finite gradient, after which a loop returns
 
-SIGNS = int8[:, ::1]
 INTEGERS = int64[::1]
 
 # What `tally` counts: pairs drawn, those skipped because something was not finite, those used in this block, and blocks
@@ -37,69 +35,25 @@ MEANS, MEAN_SQUARES, VARIANCES, LOGS, LOG_SQUARES, ANCHOR = range(6)
 COUNT, RISE, RISE_SQUARE, LEVEL = range(4)
 
 
-@helper
-def open_block(rng, order, rotation):  # type: ignore[no-untyped-def]
-    """Shuffle the `order` of a block's rows, and turn the `rotation` (group, columns) anew.
-
-    It holds an independent random orthogonal matrix for each group of columns, with norms that the parts of a uniform
-    direction have. Rows of a block are these rows, with a Hadamard matrix for the signs of the groups.
-    """
-    for k in range(order.shape[0] - 1, 0, -1):
-        other = int(rng.random() * (k + 1))
-        order[k], order[other] = order[other], order[k]
-    group, columns = rotation.shape
-    length = 0.0
-    for first in range(0, columns, group):
-        last = first + group
-        for k in range(group):
-            for i in range(first, last):
-                rotation[k, i] = rng.standard_normal()
-            for j in range(k):  # Gram and Schmidt, modified
-                along = 0.0
-                for i in range(first, last):
-                    along += rotation[j, i] * rotation[k, i]
-                for i in range(first, last):
-                    rotation[k, i] -= along * rotation[j, i]
-            along = 0.0
-            for i in range(first, last):
-                along += rotation[k, i] * rotation[k, i]
-            along = 1.0 / np.sqrt(along)
-            for i in range(first, last):
-                rotation[k, i] *= along
-        if columns > group:
-            squared = rng.chisquare(group)
-            length += squared
-            share = np.sqrt(squared)
-            for k in range(group):
-                for i in range(first, last):
-                    rotation[k, i] *= share
-    if columns > group:
-        share = 1.0 / np.sqrt(length)
-        for k in range(group):
-            for i in range(columns):
-                rotation[k, i] *= share
-
-
-@loop(
+@distinct_loop(
     types.int64(
-        KERNEL, DATA, types.npy_rng, SIGNS, MATRIX, INTEGERS, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR,
+        KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR,
         VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, VECTOR, int64, float64, float64,
     )
 )  # fmt: skip
 def meanfield(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, rotation, order, tally, mean, log_sd, velocity, pull, drawn, x, above, below,
+    kernel, data, rng, directions, tally, mean, log_sd, velocity, pull, drawn, x, above, below,
     sd, sums, heights, steps, rate, pace,
 ):  # fmt: skip
     """Make `steps` steps with `rate` for the means and `pace` for the log sds; two gradients each. Returns how many.
 
-    They are fewer only where `HOPELESS` blocks in a row had nothing finite. `signs` are (blocks of rows, columns). All
-    vectors are (dim,): `pull` gathers the gradient of the log sds over a block, `drawn`, `x`, `above`, `below`, `sd`
+    They are fewer only where `HOPELESS` blocks in a row had nothing finite. All vectors are
+    (dim,): `pull` gathers the gradient of the log sds over a block, `drawn`, `x`, `above`, `below`, `sd`
     are scratch. `heights` (4,) gathers, over the pairs, what is left of the log density once its slope is taken out:
     the height of the mean alone where the density is Gaussian.
     """
     dim = mean.shape[0]
-    rows = order.shape[0]
-    group, columns = rotation.shape
+    rows = directions.order.shape[0]
     cap = MEAN_CAP / rate
     kick = KICK_CAP / rate
     for i in range(dim):
@@ -107,18 +61,12 @@ def meanfield(  # type: ignore[no-untyped-def]
     for step in range(steps):
         turn = tally[DRAWN] % rows
         if turn == 0:
-            open_block(rng, order, rotation)
+            open_block(rng, directions)
             for i in range(dim):
                 pull[i] = 0.0
             tally[USED] = 0
-        row = order[turn] % group
-        part = order[turn] // group
-        squared = rng.chisquare(columns + 2)
-        weight = columns / squared
-        length = np.sqrt(squared)
+        weight = direct(directions, turn, drawn)
         tally[DRAWN] += 1
-        for i in range(dim):
-            drawn[i] = length * signs[part, i] * rotation[row, i]
         for i in range(dim):
             x[i] = mean[i] + sd[i] * drawn[i]
         value = kernel(x, above, data)
@@ -170,14 +118,14 @@ def meanfield(  # type: ignore[no-untyped-def]
     return steps
 
 
-@loop(
+@distinct_loop(
     types.int64(
-        KERNEL, DATA, types.npy_rng, SIGNS, MATRIX, INTEGERS, INTEGERS, VECTOR, MATRIX, VECTOR, MATRIX,
+        KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, VECTOR, MATRIX, VECTOR, MATRIX,
         VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, VECTOR, int64, float64, float64,
     )
 )  # fmt: skip
 def fullrank(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, rotation, order, tally, mean, factor, velocity, pull, drawn, x, above, below,
+    kernel, data, rng, directions, tally, mean, factor, velocity, pull, drawn, x, above, below,
     offset, along, sums, factors, heights, steps, rate, pace,
 ):  # fmt: skip
     """As `meanfield`, for a dense `factor` (dim, dim), whose sum over the steps is gathered in `factors`.
@@ -187,26 +135,19 @@ def fullrank(  # type: ignore[no-untyped-def]
     `offset` and `along` (dim,) are scratch.
     """
     dim = mean.shape[0]
-    rows = order.shape[0]
-    group, columns = rotation.shape
+    rows = directions.order.shape[0]
     cap = MEAN_CAP / rate
     kick = KICK_CAP / rate
     for step in range(steps):
         turn = tally[DRAWN] % rows
         if turn == 0:
-            open_block(rng, order, rotation)
+            open_block(rng, directions)
             for i in range(dim):
                 for j in range(dim):
                     pull[i, j] = 0.0
             tally[USED] = 0
-        row = order[turn] % group
-        part = order[turn] // group
-        squared = rng.chisquare(columns + 2)
-        weight = columns / squared
-        length = np.sqrt(squared)
+        weight = direct(directions, turn, drawn)
         tally[DRAWN] += 1
-        for i in range(dim):
-            drawn[i] = length * signs[part, i] * rotation[row, i]
         for i in range(dim):
             total = 0.0
             for j in range(dim):

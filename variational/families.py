@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import hadamard, solve_triangular
+from scipy.linalg import solve_triangular
 
 from targets.kernel import Matrix, Vector, aligned, empty, zeros
 from targets.target import Target
 from variational import descent
 from variational.gaussian import Gaussian, triangular
 from variational.iterates import Average
-
-SMALLEST_GROUP, LARGEST_GROUP = 8, 32  # coordinates turned together; fewer would make weights heavy-tailed
-LARGEST_BLOCK = 512  # pairs; in more dimensions some off-diagonal noise stays
+from variational.orthogonal import Directions
 
 
 def difference(a: Gaussian, b: Gaussian) -> Vector:
@@ -55,9 +53,7 @@ class State(Gaussians):
     scale: Vector | Matrix
     velocity: Vector
     pull: Vector | Matrix
-    signs: np.ndarray
-    rotation: Matrix
-    order: np.ndarray
+    directions: Directions
     tally: np.ndarray
     sums: Matrix
     factors: Matrix
@@ -73,7 +69,7 @@ class State(Gaussians):
             aligned(q.factor),
             zeros(dim),
             zeros(*q.factor.shape),
-            *block_of(dim),
+            Directions.of(dim),
             np.zeros(4, dtype=np.int64),
             zeros(6, dim),
             zeros(0, 0) if q.diagonal else zeros(dim, dim),
@@ -99,12 +95,12 @@ class State(Gaussians):
     @property
     def block(self) -> int:
         """Pairs whose directions are orthogonal; scales move after each block."""
-        return len(self.order)
+        return self.directions.block
 
     @property
     def aliased(self) -> bool:
         """Whether there are more coordinates than a block has directions, so that it cannot cancel all noise."""
-        return self.block < int(self.rotation.shape[1])
+        return self.block < self.directions.columns
 
     @property
     def stalled(self) -> bool:
@@ -130,7 +126,7 @@ class State(Gaussians):
     def advance(self, target: Target, rng: np.random.Generator, steps: int, rate: float, pace: float) -> int:
         """Make steps, of two gradients each; fewer where the state is stalled. Returns how many."""
         dim = len(self.mean)
-        drawn = target.kernel, target.data, rng, self.signs, self.rotation, self.order, self.tally
+        drawn = target.kernel, target.data, rng, self.directions, self.tally
         moved = self.mean, self.scale, self.velocity, self.pull
         scratch = tuple(empty(dim) for _ in range(5 if self.diagonal else 6))
         gathered = (self.sums,) if self.diagonal else (self.sums, self.factors)
@@ -156,17 +152,3 @@ class State(Gaussians):
         count, rise, rise_square, level = (float(height) for height in self.heights)
         rise, rise_square = rise / max(count, 1.0), rise_square / max(count, 1.0)
         return Average(q, spread, wobble, level + rise, rise_square - rise * rise)
-
-
-def block_of(dim: int) -> tuple[np.ndarray, Matrix, np.ndarray]:
-    """What a block of directions is made of: signs of its parts, room for a rotation, and the order of its rows."""
-    group = min(max(_power(dim), SMALLEST_GROUP), LARGEST_GROUP)
-    groups = -(-dim // group)
-    parts = min(_power(groups), LARGEST_BLOCK // group)
-    signs = hadamard(parts, dtype=np.int8)[:, np.arange(groups) % parts]
-    return np.ascontiguousarray(np.repeat(signs, group, axis=1)), zeros(group, groups * group), np.arange(parts * group)
-
-
-def _power(n: int) -> int:
-    """The smallest power of two that is n or more."""
-    return 1 << (n - 1).bit_length()

@@ -54,8 +54,12 @@ class State:
     def average(self, steps: int) -> Vector:
         """The average over the last steps, which it forgets."""
         average = self.total / steps
-        self.total[:] = 0.0
+        self.forget()
         return np.asarray(average)
+
+    def forget(self) -> None:
+        """Begin an average anew."""
+        self.total[:] = 0.0
 
     def restart(self, parameters: Vector) -> None:
         """Go on from these parameters, without momentum."""

@@ -1,7 +1,9 @@
 """Reverse KL for normalising flows: path-derivative gradients, Adam, averaged iterates, and a rule that ends it.
 
 The flow starts as the identity on a Gaussian that another method fits, and so is never worse than that; or on a wide
-Gaussian, from which the target is annealed: log density (1 - beta) log q_0 + beta log p, beta rising from 0 to 1.
+Gaussian, from which the target is annealed: log density (1 - beta) log q_0 + beta log p, beta rising from 0 to 1. At
+which weight modes part decides the masses that a fit follows them with, and what is wrong then is mended at beta = 1,
+in steps as many as those that warmed it; the last of them shrink, and their average is what was found.
 """
 
 from collections.abc import Callable
@@ -33,7 +35,11 @@ BASES: dict[str, Callable[[], Recipe]] = {
     "laplace": laplace.laplace,
 }
 STARTS = "starts"
-SPREAD = 50  # starting points whose spread a wide base has
+SPREAD = 50  # starting points whose spread is seen
+WIDER = 3.0  # times that spread has a wide base: modes that it does not reach are found late, with the wrong masses
+WARM = 0.5  # of an annealed fit, after which the target is as it is
+COOL = 0.3  # of it, at its end, in which steps shrink
+AVERAGED = 0.1  # of it, the last, that its average is over
 PATIENCE = 10_000  # evaluations that the fit of the base may take
 WINDOW = 250  # steps that iterates are averaged over at first
 CHUNK = 64  # steps in a compiled call
@@ -41,7 +47,8 @@ JUDGES = 1000  # draws, always the same, by which averages are compared
 SLOWER, SLOWEST = 4.0, 64.0  # the rate falls by this where a window gains little, and by this in all
 SURER = 0.05  # of the tolerance is asked of a base that is good enough as it is
 RETREATS = 6
-SHARE = 0.8  # of the score function in the gradient of an annealed fit, since paths hardly feel the masses of modes
+SHARE = 0.8  # of the score function in the gradient while a target is warmed; afterwards all, since paths hardly feel
+# the masses of modes: few draws lie between them, whose long gradients are cut
 
 
 @dataclass
@@ -56,7 +63,6 @@ class FlowRun:
     rate: float
     batch: int
     annealing: int
-    share: float
     base: Gaussian | None = None
     judges: Matrix | None = None
     best: Flow | None = None
@@ -64,7 +70,7 @@ class FlowRun:
     state: State | None = None
     window: int = WINDOW
     steps: int = 0
-    beta: float = 1.0
+    annealed: bool = True
     slower: float = 1.0
     skipped: int = 0
     retreats: int = 0
@@ -81,11 +87,18 @@ class FlowRun:
             if self.state is None:
                 self._begin(until)
                 continue
-            whole = self.window if self.beta == 1.0 else self.annealing
-            steps = min(whole - self.steps, CHUNK, max(1, (until - self.work.total) // self.batch))
+            whole, forgotten = (self.window, 0) if self.annealed else (self.annealing, self._forgotten())
+            here = forgotten if self.steps < forgotten else whole
+            steps = min(here - self.steps, CHUNK - self.steps % CHUNK, max(1, (until - self.work.total) // self.batch))
             self._train(self.state, steps)
-            if self.steps == whole:
-                self._decide(self.state)
+            if self.steps == forgotten:
+                self.state.forget()
+            elif self.steps == whole:
+                self._decide(self.state, whole - forgotten)
+
+    def _forgotten(self) -> int:
+        """Steps of annealing before those whose average is kept."""
+        return int((1.0 - AVERAGED) * self.annealing)
 
     def _begin(self, until: int) -> None:
         """Go on with the fit of the base; once it has ended, start the flow."""
@@ -110,7 +123,7 @@ class FlowRun:
         self.judges = self.rng.standard_normal((JUDGES, self.target.dim))
         self.state = State.at(self.map, self.map.initial(self.rng), base, self.batch)
         if self.annealing:
-            self.beta = 0.0
+            self.annealed = False
             return
         self._judge(self.state.parameters)
         spread = float(np.var(self.log_ratios)) if self.log_ratios is not None else np.inf
@@ -118,29 +131,33 @@ class FlowRun:
             self._converge(f"the base is within {SURER * self.tolerance:g} nats of the target")
 
     def _wide(self) -> Gaussian | None:
-        """A Gaussian as wide as the starting points are spread."""
+        """A Gaussian `WIDER` than the starting points are spread."""
         if starting_point(self.target, self.rng, self.work) is None:
             return None
         points = np.array([self.target.start(self.rng) for _ in range(SPREAD)])
-        return Gaussian(points.mean(axis=0), points.std(axis=0) + 1e-8)
+        return Gaussian(points.mean(axis=0), WIDER * points.std(axis=0) + 1e-8)
 
     def _train(self, state: State, steps: int) -> None:
-        warming = 1.0 / self.annealing if self.beta < 1.0 else 0.0
-        beta = self.steps * warming if self.beta < 1.0 else 1.0
-        self.skipped += state.train(
-            self.target, self.rng, self.map, steps, self.rate / self.slower, self.share, beta, warming
-        )
+        beta, warming, rate, share = 1.0, 0.0, self.rate / self.slower, 1.0 if self.annealing else 0.0
+        if not self.annealed:
+            warming = 1.0 / (WARM * self.annealing)
+            beta = min(self.steps * warming, 1.0)
+            share = SHARE if self.steps - self.steps % CHUNK < WARM * self.annealing else 1.0
+            left = 1.0 - (self.steps - self.steps % CHUNK) / self.annealing
+            rate *= min(max(left / COOL, 1.0 / SLOWEST), 1.0)
+        self.skipped += state.train(self.target, self.rng, self.map, steps, rate, share, beta, warming)
         self.steps += steps
         self.work.gradient_evaluations += steps * self.batch
 
-    def _decide(self, state: State) -> None:
-        """At the end of a window: keep its average if it is better, and go on, go on slower, or stop."""
-        average = state.average(self.steps)
+    def _decide(self, state: State, averaged: int) -> None:
+        """At the end of a window: keep the average of so many steps if it is better; go on, go on slower, or stop."""
+        average = state.average(averaged)
         self.steps = 0
-        if self.beta < 1.0:
-            self.beta = 1.0
-            self._judge(state.parameters)
-            return
+        if not self.annealed:
+            self.annealed, self.slower = True, SLOWEST
+            if np.all(np.isfinite(average)):
+                self._judge(average)
+                return
         if not np.all(np.isfinite(average)):
             self._retreat(state)
             return
@@ -150,7 +167,8 @@ class FlowRun:
         if self.log_ratios is None:
             return
         if self.slower >= SLOWEST:
-            self._converge(f"{self.window} steps at each of four rates gained less than {self.tolerance:g} nats")
+            rates = "the slowest rate" if self.annealing else "each of four rates"
+            self._converge(f"{self.window} steps at {rates} gained less than {self.tolerance:g} nats")
         else:
             self.slower *= SLOWER
             self.window *= 2
@@ -216,10 +234,11 @@ def realnvp(
 ) -> Recipe:
     """A RealNVP on a Gaussian base.
 
-    `base` is `fullrank`, `meanfield` or `laplace`, the fit that it starts from, or `starts`, a Gaussian as wide as
-    starting points are spread; by default `fullrank`, or `starts` with annealing. `couplings` have networks with two
-    hidden layers of so many `units`. The target is annealed over `annealing` steps. `tolerance` is the gain in nats
-    below which it slows down, and at last stops; `rate` the first step of Adam, `draws` those of a step.
+    `base` is `fullrank`, `meanfield` or `laplace`, the fit that it starts from, or `starts`, a Gaussian three times
+    as wide as starting points are spread; by default `fullrank`, or `starts` with annealing. `couplings` have
+    networks with two hidden layers of so many `units`. The target is annealed over `annealing` steps, half of them at
+    its own density. `tolerance` is the gain in nats below which it slows down, and at last stops; `rate` the first step
+    of Adam, `draws` those of a step.
     """
     require(couplings >= 1, f"realnvp: couplings={couplings} is not accepted; it takes 1 or more")
     require(units >= 1, f"realnvp: units={units} is not accepted; it takes 1 or more")
@@ -283,7 +302,6 @@ def _recipe(
             rate,
             draws,
             annealing,
-            SHARE if annealing else 0.0,
         )
 
     def prepare(target: Target) -> None:

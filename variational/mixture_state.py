@@ -9,9 +9,9 @@ import numpy as np
 from targets.kernel import Matrix, Vector, aligned, empty, zeros
 from targets.target import Target
 from variational import mixture_steps
-from variational.families import block_of
 from variational.gaussian import LOG_TWO_PI, Gaussian
 from variational.mixture import MixtureOfGaussians
+from variational.orthogonal import Directions
 
 FAINTEST, WIDEST = 1e-100, 1e100  # scales between which a fit has not run away
 
@@ -32,9 +32,7 @@ class State:
     scales: np.ndarray
     inverses: np.ndarray
     free: np.ndarray
-    signs: np.ndarray
-    rotation: Matrix
-    order: np.ndarray
+    directions: Directions
     tally: np.ndarray
     sum_means: Matrix
     sum_scales: np.ndarray
@@ -54,7 +52,7 @@ class State:
             scales,
             inverses,
             np.ones(len(q.parts), dtype=np.int64) if free is None else np.array(free, dtype=np.int64),
-            *block_of(q.dim),
+            Directions.of(q.dim),
             np.zeros(2, dtype=np.int64),
             zeros(*q.means.shape),
             zeros(*scales.shape),
@@ -75,7 +73,7 @@ class State:
     @property
     def price(self) -> int:
         """Gradients of one step."""
-        return 2 * len(self.order) * self.count
+        return 2 * self.directions.block * self.count
 
     def open_window(self) -> None:
         """Forget what was averaged."""
@@ -86,7 +84,7 @@ class State:
     def advance(self, target: Target, rng: np.random.Generator, steps: int, rate: float, pace: float) -> None:
         """Make `steps` steps, of `price` gradients each."""
         count, dim = self.means.shape
-        drawn = target.kernel, target.data, rng, self.signs, self.rotation, self.order, self.tally
+        drawn = target.kernel, target.data, rng, self.directions, self.tally
         vectors = tuple(empty(dim) for _ in range(3))
         used = np.zeros(count, dtype=np.int64), *(empty(count) for _ in range(5))
         sums = self.sum_means, self.sum_scales, self.sum_weights, self.sum_elbo

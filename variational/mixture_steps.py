@@ -16,8 +16,9 @@ a component draws are antithetic and orthogonal, as in `variational.descent`.
 import numpy as np
 from numba import float64, int64, types
 
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
-from variational.descent import INTEGERS, SIGNS, open_block
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, lean_loop
+from variational.descent import INTEGERS
+from variational.orthogonal import DIRECTIONS, direct, open_block
 
 MEAN_CAP = 1.0  # sd that a mean may move in a step, in any whitened coordinate
 SCALE_CAP = 0.5  # the same for the logarithm of a scale
@@ -140,15 +141,15 @@ def stretch(factors, inverses, pulls, square, k, share, usable):  # type: ignore
             inverses[k, i, j] = total / factors[k, i, i]
 
 
-@loop(
+@lean_loop(
     types.void(
-        KERNEL, DATA, types.npy_rng, SIGNS, MATRIX, INTEGERS, INTEGERS, VECTOR, MATRIX, MATRIX, INTEGERS,
+        KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, VECTOR, MATRIX, MATRIX, INTEGERS,
         VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, MATRIX, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR,
         MATRIX, MATRIX, VECTOR, VECTOR, int64, float64, float64,
     )
 )  # fmt: skip
 def diagonal(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, rotation, order, tally, logs, means, sds, free,
+    kernel, data, rng, directions, tally, logs, means, sds, free,
     drawn, x, gradient, white, pushes, pulls, used, gains, masses, heights, kept, balance,
     sum_means, sum_sds, sum_weights, sum_elbo, steps, rate, pace,
 ):  # fmt: skip
@@ -159,8 +160,7 @@ def diagonal(  # type: ignore[no-untyped-def]
     are scratch: three vectors (dim,), then three (k, dim), then (k,) each.
     """
     count, dim = means.shape
-    rows = order.shape[0]
-    group, columns = rotation.shape
+    rows = directions.order.shape[0]
     for _ in range(steps):
         for k in range(count):
             gains[k] = 0.0
@@ -170,15 +170,9 @@ def diagonal(  # type: ignore[no-untyped-def]
                 pushes[k, i] = 0.0
                 pulls[k, i] = 0.0
         for o in range(count):
-            open_block(rng, order, rotation)
+            open_block(rng, directions)
             for turn in range(rows):
-                row = order[turn] % group
-                part = order[turn] // group
-                squared = rng.chisquare(columns + 2)
-                load = columns / squared
-                length = np.sqrt(squared)
-                for i in range(dim):
-                    drawn[i] = length * signs[part, i] * rotation[row, i]
+                load = direct(directions, turn, drawn)
                 for side in range(2):
                     sign = 1.0 - 2.0 * side
                     for i in range(dim):
@@ -230,15 +224,15 @@ def diagonal(  # type: ignore[no-untyped-def]
                 sum_sds[k, i] += sds[k, i]
 
 
-@loop(
+@lean_loop(
     types.void(
-        KERNEL, DATA, types.npy_rng, SIGNS, MATRIX, INTEGERS, INTEGERS, VECTOR, MATRIX, TENSOR, TENSOR, INTEGERS,
+        KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, VECTOR, MATRIX, TENSOR, TENSOR, INTEGERS,
         VECTOR, VECTOR, VECTOR, MATRIX, MATRIX, TENSOR, MATRIX, INTEGERS, VECTOR, VECTOR, VECTOR, VECTOR, VECTOR,
         MATRIX, TENSOR, VECTOR, VECTOR, int64, float64, float64,
     )
 )  # fmt: skip
 def dense(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, rotation, order, tally, logs, means, factors, inverses, free,
+    kernel, data, rng, directions, tally, logs, means, factors, inverses, free,
     drawn, x, gradient, white, pushes, pulls, square, used, gains, masses, heights, kept, balance,
     sum_means, sum_factors, sum_weights, sum_elbo, steps, rate, pace,
 ):  # fmt: skip
@@ -247,8 +241,7 @@ def dense(  # type: ignore[no-untyped-def]
     `pulls` (k, dim, dim) and `square` (dim, dim) are scratch as well.
     """
     count, dim = means.shape
-    rows = order.shape[0]
-    group, columns = rotation.shape
+    rows = directions.order.shape[0]
     for _ in range(steps):
         for k in range(count):
             gains[k] = 0.0
@@ -259,15 +252,9 @@ def dense(  # type: ignore[no-untyped-def]
                 for j in range(dim):
                     pulls[k, i, j] = 0.0
         for o in range(count):
-            open_block(rng, order, rotation)
+            open_block(rng, directions)
             for turn in range(rows):
-                row = order[turn] % group
-                part = order[turn] // group
-                squared = rng.chisquare(columns + 2)
-                load = columns / squared
-                length = np.sqrt(squared)
-                for i in range(dim):
-                    drawn[i] = length * signs[part, i] * rotation[row, i]
+                load = direct(directions, turn, drawn)
                 for side in range(2):
                     sign = 1.0 - 2.0 * side
                     for i in range(dim):

@@ -143,11 +143,11 @@ class Chains:
         dim, width = self.weights.shape
         draws, graph = self.drawn, self.graph
         made = structured_steps.structured(
-            target.kernel, target.data, rng, draws.signs, draws.rotation, draws.order, draws.tally,
+            target.kernel, target.data, rng, draws.directions, draws.tally,
             graph.order, graph.parents, graph.places,
             self.mean, self.weights, self.log_sd, self.velocity, self.pull, self.pulls,
-            empty(dim, width + 1, width + 1), empty(8, dim), draws.sums, self.gathered, draws.heights,
-            steps, rate, pace,
+            empty(dim, width + 1, width + 1), empty(8, dim), empty(width, width), empty(width),
+            draws.sums, self.gathered, draws.heights, steps, rate, pace,
         )  # fmt: skip
         self.steps += made
         draws.steps += made

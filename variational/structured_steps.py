@@ -8,9 +8,9 @@ momentum and caps are those of `variational.descent`; nothing is left to chance 
 """
 
 import numpy as np
-from numba import float64, int8, int64, types
+from numba import float64, int64, types
 
-from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, loop
+from targets.kernel import DATA, KERNEL, MATRIX, VECTOR, helper, lean_loop
 from variational.descent import (
     ANCHOR,
     COUNT,
@@ -31,8 +31,8 @@ from variational.descent import (
     STALLED,
     USED,
     VARIANCES,
-    open_block,
 )
+from variational.orthogonal import DIRECTIONS, direct, open_block
 
 INTEGERS, TABLE = int64[::1], int64[:, ::1]
 
@@ -85,50 +85,44 @@ def clique_covariances(order, parents, places, weights, log_sd, cliques):  # typ
         cliques[i, count, count] = own
 
 
-@loop(
+@lean_loop(
     int64(
-        KERNEL, DATA, types.npy_rng, int8[:, ::1], MATRIX, INTEGERS, INTEGERS, INTEGERS, TABLE, TABLE,
-        VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, MATRIX, float64[:, :, ::1], MATRIX, MATRIX, float64[:, :, ::1],
-        VECTOR, int64, float64, float64,
+        KERNEL, DATA, types.npy_rng, DIRECTIONS, INTEGERS, INTEGERS, TABLE, TABLE,
+        VECTOR, MATRIX, VECTOR, VECTOR, VECTOR, MATRIX, float64[:, :, ::1], MATRIX, MATRIX, VECTOR,
+        MATRIX, float64[:, :, ::1], VECTOR, int64, float64, float64,
     )
 )  # fmt: skip
 def structured(  # type: ignore[no-untyped-def]
-    kernel, data, rng, signs, rotation, turns, tally, order, parents, places,
-    mean, weights, log_sd, velocity, pull, pulls, cliques, scratch, sums, gathered, heights, steps, rate, pace,
+    kernel, data, rng, directions, tally, order, parents, places,
+    mean, weights, log_sd, velocity, pull, pulls, cliques, scratch, matrix, right,
+    sums, gathered, heights, steps, rate, pace,
 ):  # fmt: skip
     """As `variational.descent.meanfield`; two gradients a step. Returns how many were made.
 
     `weights` (dim, width) and `log_sd` (dim,) are those of the regressions; `pulls` and `pull` gather their gradients
-    over a block. `cliques` (dim, width + 1, width + 1) and `scratch` (8, dim) are worked in; `gathered` (2, dim, width)
+    over a block. `cliques` (dim, width + 1, width + 1) `scratch` (8, dim), `matrix` (width, width) and
+    `right` (width,) are worked in; `gathered` (2, dim, width)
     gathers weights and their squares over the steps.
     """
     dim, width = weights.shape
-    rows = turns.shape[0]
-    group, columns = rotation.shape
+    rows = directions.order.shape[0]
     cap = MEAN_CAP / rate
     kick = KICK_CAP / rate
     drawn, sd, offset, x = scratch[0], scratch[1], scratch[2], scratch[3]
     above, below, difference, total = scratch[4], scratch[5], scratch[6], scratch[7]
-    matrix, right = np.empty((width, width)), np.empty(width)
     for i in range(dim):
         sd[i] = np.exp(log_sd[i])
     for step in range(steps):
         turn = tally[DRAWN] % rows
         if turn == 0:
-            open_block(rng, turns, rotation)
+            open_block(rng, directions)
             for i in range(dim):
                 pull[i] = 0.0
                 for j in range(width):
                     pulls[i, j] = 0.0
             tally[USED] = 0
-        row = turns[turn] % group
-        part = turns[turn] // group
-        squared = rng.chisquare(columns + 2)
-        weight = columns / squared
-        length = np.sqrt(squared)
+        weight = direct(directions, turn, drawn)
         tally[DRAWN] += 1
-        for i in range(dim):
-            drawn[i] = length * signs[part, i] * rotation[row, i]
         for at in range(dim):
             i = order[at]
             here = sd[i] * drawn[i]

@@ -188,7 +188,7 @@ def drawn(dim: int, diagonal: bool, pairs: int) -> np.ndarray:
 
 def columns(dim: int) -> int:
     """Coordinates that a direction has: groups are filled up."""
-    return State.at(Gaussian(np.zeros(dim), np.ones(dim))).rotation.shape[1]
+    return State.at(Gaussian(np.zeros(dim), np.ones(dim))).directions.columns
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5, 32, 64, 100])

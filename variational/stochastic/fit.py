@@ -1,4 +1,4 @@
-"""A run of stochastic-gradient VI: Adam from a rough mode, with steps lowered until averages of iterates agree.
+"""A run of stochastic-gradient VI: Adam from a rough mode or another fit, until averages of iterates agree.
 
 At each step size the iterates go on until a window of them is stationary (split R-hat at most 1.1, over 200 steps or
 more) and has 25 effective iterates; its average is accurate if its Monte Carlo error is below half the tolerance
@@ -17,9 +17,10 @@ from scipy.special import logsumexp
 
 from targets.blocks import Blocks, shuffled
 from targets.kernel import Vector
-from targets.protocols import Phase, Status, Work
+from targets.protocols import Phase, Run, Status, Work
 from targets.target import Target
 from variational.evaluation import log_densities
+from variational.gaussian import Gaussian
 from variational.mode import find_mode, starting_point
 from variational.psis import smooth
 from variational.stochastic.parts import DRAWN, HOPELESS, SKIPPED
@@ -42,6 +43,7 @@ class StochasticRun:
     """One fit.
 
     Attributes:
+        cover: the fit that this one starts from; none starts at a rough mode.
         marks: the steps of this stage at which it was looked at, with the sum of theta until then.
         trials: bound, step size and average of each step size tried.
         opened, height: where the bound was highest in this stage or at its start, and the bound there with its error.
@@ -51,6 +53,7 @@ class StochasticRun:
     target: Target
     rng: np.random.Generator
     plan: Plan
+    cover: Run | None = None
     state: State | None = None
     step_size: float = 0.0
     searching: bool = False
@@ -71,7 +74,7 @@ class StochasticRun:
         until = self.work.total + work
         while self.status is Status.RUNNING and self.work.total < until:
             if self.state is None:
-                self._begin()
+                self._begin(until)
                 continue
             stop = self._next_look(self.state)
             steps = min(stop - self.state.steps, self._steps_until(self.state, until))
@@ -94,21 +97,40 @@ class StochasticRun:
         quarter = ROWS // 4 * state.thin
         return max(2, state.steps // quarter + 1) * quarter
 
-    def _begin(self) -> None:
-        begun = starting_point(self.target, self.rng, self.work)
-        if begun is None:
-            self._fail("no starting point has a finite density and gradient")
+    def _begin(self, until: int) -> None:
+        start = self._mode() if self.cover is None else self._covered(self.cover, until)
+        if start is None:
             return
-        limit = ROUGH_LIMIT if self.plan.batch_rows is None else ROUGH_PASSES
-        mode = find_mode(self.target, *begun, ROUGH, limit, self.work)
         blocks: Blocks | None = None
         if self.plan.batch_rows is not None:
             blocks = shuffled(self.target, self.rng, self.plan.batch_rows)
             self.work.row_evaluations = self.work.gradient_evaluations * len(blocks.data)
-        self.state = State.at(self.plan, mode.x, mode.scale, self.rng, blocks)
+        self.state = State.at(self.plan, start.mean, start.sd, self.rng, blocks)
+        self.state.enter(start)
         self.searching = self.plan.step is None
         self.step_size = self.plan.step or GRID[0]
         self._open(self.state.vectors.theta.copy())
+
+    def _mode(self) -> Gaussian | None:
+        """A rough mode, with the scales seen on the way; None after failing."""
+        begun = starting_point(self.target, self.rng, self.work)
+        if begun is None:
+            self._fail("no starting point has a finite density and gradient")
+            return None
+        limit = ROUGH_LIMIT if self.plan.batch_rows is None else ROUGH_PASSES
+        mode = find_mode(self.target, *begun, ROUGH, limit, self.work)
+        return Gaussian(mode.x, mode.scale)
+
+    def _covered(self, cover: Run, until: int) -> Gaussian | None:
+        """Go on with the fit that this one starts from: what it found; None before its end, or if it failed."""
+        cover.advance(until - self.work.total)
+        self.work = Work() + cover.work
+        found = cover.approximation()
+        if cover.status is Status.CONVERGED and isinstance(found, Gaussian):
+            return found
+        if cover.status is not Status.RUNNING:
+            self._fail(cover.reason)
+        return None
 
     def _open(self, theta: Vector) -> None:
         """Begin a stage, or a trial, at theta."""
@@ -230,7 +252,7 @@ class StochasticRun:
         """The average over the latter part of this stage, or of the stage before where this one is young."""
         state = self.state
         if state is None:
-            return None
+            return None if self.cover is None else self.cover.approximation()
         theta = state.vectors.theta
         settled = [mark for mark in self.marks if mark[0] <= state.steps // 2]
         if self.best is not None and (self.status is not Status.RUNNING or state.steps < LEAST_WINDOW):

@@ -6,14 +6,16 @@ from targets.kernel import compiled
 from targets.options import require
 from targets.target import Target
 from variational.evaluation import compile_log_densities
+from variational.forward import forward_kl_fullrank, forward_kl_meanfield
 from variational.method import Recipe
 from variational.mode import compile_search
 from variational.psis import smooth
 from variational.stochastic.fit import StochasticRun
 from variational.stochastic.plan import ESTIMATORS, Plan, plan
+from variational.stochastic.shapes import FULLRANK
 from variational.stochastic.state import compile_loops
 
-LARGEST = 50_000_000  # numbers that a fit may keep
+STARTS = ("mode", "forward_kl")
 
 
 def bbvi(
@@ -45,17 +47,24 @@ def alpha_vi(
     rank: int = 5,
     noise: str = "gaussian",
     estimator: str = "sticking_the_landing",
+    start: str = "mode",
     draws: int = 10,
     step: float | str = 0.1,
     tolerance: float = 0.05,
 ) -> Recipe:
     """The variational Renyi bound (Li and Turner 2016), by doubly reparameterised gradients. Options as `bbvi`.
 
-    `alpha` near 0 covers mass, as far as `draws` allow; 1 is reverse KL; above it seeks modes.
+    `alpha` near 0 covers mass, as far as `draws` allow; 1 is reverse KL; above it seeks modes. The fit starts at a
+    rough `mode`, or with `start=forward_kl` from the Gaussian with the target's moments: where the bound has a maximum
+    that covers and others in single modes, it finds that of its start.
     """
+    require(start in STARTS, f"alpha_vi: start={start} is not accepted; it takes {', '.join(STARTS)}")
     require(alpha > 0, f"alpha_vi: alpha={alpha:g} is not accepted; it takes a positive number")
     composed = plan("alpha_vi", family, rank, noise, estimator, alpha, draws, step, tolerance, None)
-    return _recipe("alpha_vi", composed, family, "alpha")
+    cover = None
+    if start == "forward_kl":
+        cover = forward_kl_fullrank() if composed.family == FULLRANK else forward_kl_meanfield()
+    return _recipe("alpha_vi", composed, family, "alpha", cover)
 
 
 def iwvi(
@@ -76,19 +85,27 @@ def iwvi(
     return _recipe("iwvi", composed, family, "importance-weighted")
 
 
-def _recipe(name: str, composed: Plan, family: str, direction: str) -> Recipe:
+def _recipe(name: str, composed: Plan, family: str, direction: str, cover: Recipe | None = None) -> Recipe:
+    """The method; `cover` is what it starts from, if not from a rough mode."""
+
     def begin(target: Target, seed: int) -> StochasticRun:
         refused = refuse(target)
         require(refused is None, f"{name} cannot run on {target.label}: {refused}")
-        return StochasticRun(target, np.random.default_rng(seed), composed)
+        if cover is None:
+            return StochasticRun(target, np.random.default_rng(seed), composed)
+        ours, theirs = np.random.SeedSequence(seed).spawn(2)
+        start = cover.start(target, int(theirs.generate_state(1)[0]))
+        return StochasticRun(target, np.random.default_rng(ours), composed, start)
 
     def refuse(target: Target) -> str | None:
         if composed.batch_rows is not None and target.rows is None:
             return "its log density is not given as a prior and a sum over rows of data"
-        return None
+        return None if cover is None else cover.unfit(target)
 
     def prepare(target: Target) -> None:
         compile_search(target)
+        if cover is not None:
+            cover.compile(target)
         compile_log_densities(target)
         compile_loops(composed)
         if composed.batch_rows is not None and target.rows is not None:

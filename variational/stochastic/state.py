@@ -112,6 +112,15 @@ class State:
         self.tally[parts.STEPS] = self.tally[parts.STALLED] = 0
         self.settings[parts.THIN] = 1
 
+    def enter(self, q: Gaussian) -> None:
+        """Take over the correlations of q, whose means and sds these are, where the family is a dense one."""
+        if self.plan.family != FULLRANK or q.diagonal:
+            return
+        theta = self.vectors.theta.copy()
+        theta[self.dim :] = q.factor[np.tril_indices(self.dim)] / self.plan.noise_sd
+        theta[diagonals(self.plan, self.dim)] = np.log(np.diagonal(q.factor) / self.plan.noise_sd)
+        self.restart(theta)
+
     def thin_out(self) -> None:
         """Keep every second row of the record, and so from now on."""
         rows = self.rows[1::2].copy()
