@@ -98,7 +98,8 @@ def _inquire(
             raise click.UsageError(
                 f"{option} is not accepted by the study {name}; it takes --seeds and --max-gradients"
             )
-    open_folder(folder, create=True)  # refused before it is computed, not after
+    if folder.exists():
+        open_folder(folder, create=True)  # somebody else's is refused before the answer is computed, not after
     with interruptible():
         numbers = chosen.compute(seeds, max_gradients, corpus)
     for path in pages.inquiry(folder, name, chosen.summary, numbers):

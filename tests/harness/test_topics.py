@@ -74,7 +74,7 @@ def test_the_study_of_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for run in numbers["runs"]:
         assert run["passes"] == [1, 2, 3, 4, 5] and np.all(np.diff(run["seconds"]) > 0)
         assert np.isfinite(run["held_out"]).all()
-    paths = study.inquiry(tmp_path, "topics", chosen.summary, numbers)
+    paths = study.inquiry(tmp_path / "results", "topics", chosen.summary, numbers)
     assert [path.name for path in paths] == ["topics.md", "topics.json", "topics-race.svg"]
     assert "collapsed Gibbs" in paths[0].read_text() and json.loads(paths[1].read_text())["documents"] == 60
     with pytest.raises(UsageError, match="a pass takes 60"):
