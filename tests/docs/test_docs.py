@@ -104,7 +104,13 @@ def skip_without_its_folder(page: pathlib.Path) -> None:
         pytest.skip(f"{ENVIRONMENT} names no folder of posteriordb")
 
 
-@pytest.mark.parametrize("name", seldom(["add-a-target", "add-a-method", "first-run", "posteriordb"], {"posteriordb"}))
+# Pages whose snippets fit at length what tests of their subjects fit in short.
+LONG = ("networks", "discrete-latents", "conjugate-em", "conjugate-regression-and-factors")
+
+
+@pytest.mark.parametrize(
+    "name", seldom(["add-a-target", "add-a-method", "first-run", "posteriordb"], {"first-run", "posteriordb"})
+)
 def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path) -> None:
     page = HOUSE / "docs" / f"{name}.md"
     skip_without_its_folder(page)
@@ -121,7 +127,7 @@ def test_a_tutorial_works_when_it_is_followed(name: str, tmp_path: pathlib.Path)
 
 @pytest.mark.parametrize(
     "page",
-    seldom(PAGES, {HOUSE / "docs" / "networks.md", HOUSE / "docs" / "discrete-latents.md"}),
+    seldom(PAGES, {HOUSE / "docs" / f"{name}.md" for name in LONG}),
     ids=lambda page: page.stem,
 )
 def test_snippets_of_python_run(page: pathlib.Path, tmp_path: pathlib.Path) -> None:

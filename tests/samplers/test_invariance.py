@@ -115,7 +115,7 @@ def nuts(target: targets.Target, loop: Any = tree.advance, shape: str = "diagona
     [
         ("diagonal", SHORTER[0]),
         pytest.param("diagonal", SHORTER[1], marks=pytest.mark.long),
-        ("low rank", SHORTER[0]),
+        pytest.param("low rank", SHORTER[0], marks=pytest.mark.long),
         pytest.param("dense", SHORTER[0], marks=pytest.mark.long),
     ],
 )

@@ -234,6 +234,8 @@ def planted(right: str, wrong: str) -> Any:
             "uniform weights",
             "force of the end that stays",
             "a divergence threshold of one",
+            "checkpoint of another subtree",
+            "rejected subtrees left out of the acceptance",
         },
     ),
 )

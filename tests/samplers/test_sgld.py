@@ -28,6 +28,7 @@ from targets.kernel import FASTMATH, KERNEL_SIGNATURE, Loop, aligned, compiled, 
 from targets.protocols import Phase, Status
 from tests.laws.calibration import Regression, likelihood, prior_sd
 from tests.runs import advanced, warmed
+from tests.tiers import always
 
 ALARM = 6.0
 BATCHES = 50  # of each of four chains
@@ -236,7 +237,10 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("error", PLANTED)
+SHORT = {"the weight n / B is missing", "the prior is counted in every block", "noise of sqrt(eta)"}
+
+
+@pytest.mark.parametrize("error", always(PLANTED, SHORT))
 def test_planted_errors_are_caught(error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right, wrong = PLANTED[error]
     source = textwrap.dedent(inspect.getsource(stochastic.advance.function))

@@ -14,6 +14,7 @@ import pytest
 from numba.core import caching
 
 from targets import cache
+from tests.tiers import seldom
 
 HOUSE = pathlib.Path(cache.__file__).resolve().parents[1]
 
@@ -45,6 +46,7 @@ USE = """
 import json, pathlib, sys
 sys.path.insert(0, {tree!r})
 from targets import cache
+from tests.tiers import seldom
 if {plugin!r}:
     cache.register_plugin(pathlib.Path({plugin!r}))
     sys.path.insert(0, str(pathlib.Path({plugin!r}).parent))
@@ -152,6 +154,7 @@ def test_edit_that_keeps_size_and_time_is_noticed(tree: Tree) -> None:
     assert tree.use()["value"] == 14.0
 
 
+@pytest.mark.long
 def test_cache_folder_is_where_the_variable_says(tree: Tree, tmp_path: pathlib.Path) -> None:
     assert tree.use()["folder"].startswith(str(tree.caches / "crossover"))
     elsewhere = tmp_path / "elsewhere"
@@ -160,6 +163,7 @@ def test_cache_folder_is_where_the_variable_says(tree: Tree, tmp_path: pathlib.P
     assert home["folder"].startswith(str(tmp_path / "home" / ".cache" / "crossover"))
 
 
+@pytest.mark.long
 def test_change_of_another_numba_variable_undoes_nothing(tree: Tree) -> None:
     # numba reads all its settings again when any NUMBA_* variable has changed, which undoes whatever was assigned.
     change = "import os; os.environ['NUMBA_NUM_THREADS'] = '1'; numba.njit(lambda: 1.0)()"
@@ -170,7 +174,7 @@ def test_settings_that_change_code_are_in_the_key(tree: Tree) -> None:
     assert tree.use()["folder"] != tree.use(NUMBA_SLP_VECTORIZE="1")["folder"]
 
 
-@pytest.mark.parametrize("changed", ["kernel", "helper"])
+@pytest.mark.parametrize("changed", seldom(["kernel", "helper"], {"helper"}))
 def test_plugin_is_cached_and_stamped_by_its_folder(tree: Tree, tmp_path: pathlib.Path, changed: str) -> None:
     plugins = tmp_path / "plugins"
     plugins.mkdir()
@@ -241,6 +245,7 @@ def test_prune_keeps_the_last_used(tmp_path: pathlib.Path, monkeypatch: pytest.M
     assert cache.folder().exists()
 
 
+@pytest.mark.long
 def test_new_sources_make_old_caches_go(tree: Tree) -> None:
     old = _folders(tree.caches, [20.0])[0]
     tree.use()
