@@ -120,6 +120,16 @@ ALARMS = (
         counted=True,
     ),
     Alarm(
+        "warming_up",
+        "warm-up unfinished",
+        "a sampler whose budget ended before it",
+        OURS,
+        0.5,
+        bars=0.5,
+        digits=0,
+        counted=True,
+    ),
+    Alarm(
         "log_normaliser_error",
         "spread of log Z",
         "standard error above 1 nat: populations or systems disagree",
@@ -162,6 +172,14 @@ def _not_converged(cell: Mapping[str, Any], _: Mapping[str, float]) -> float:
     return float(cell.get("status") != "converged")
 
 
+def _warming_up(cell: Mapping[str, Any], _: Mapping[str, float]) -> float:
+    """1 for a sampler that ended in its warm-up, whose answer is what that had come to; 0 for one that went on."""
+    before, after = _number(cell.get("warmup_evaluations")), _number(cell.get("run_evaluations"))
+    if "mcmc" not in (cell.get("method_tags") or "").split() or cell.get("status") == "failed" or not before > 0:
+        return math.nan
+    return math.nan if math.isnan(after) else float(after == 0)
+
+
 def _stein(cell: Mapping[str, Any], last: Mapping[str, float]) -> float:
     """The squared discrepancy over its sampling floor, that of as many draws as a chain's sample is worth.
 
@@ -180,11 +198,12 @@ def _k_hat(cell: Mapping[str, Any], _: Mapping[str, float]) -> float:
     return math.nan if "mcmc" in (cell.get("method_tags") or "").split() else _number(cell.get("k_hat"))
 
 
-_DERIVED = {"not_converged": _not_converged, STEIN: _stein, "k_hat": _k_hat}
+_DERIVED = {"not_converged": _not_converged, "warming_up": _warming_up, STEIN: _stein, "k_hat": _k_hat}
 _REASONS = {
     "ess_min": f"fewer than {ESS_LIMIT:.0f} effective draws",
     "divergences": f"more than {100 * DIVERGENT_SHARE:g} % of the draws diverged",
     "not_converged": "its budget ended before it converged",
+    "warming_up": "its budget ended before its warm-up did",
 }
 
 

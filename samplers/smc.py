@@ -39,9 +39,10 @@ STARTS = 100  # starting points that a target of its own way to start is centred
 class SMCRun:
     """Passes of tempered SMC on one target. See `targets.protocols.Run`.
 
-    Warm-up are the pilots, which only find a reference, and the first pass; the approximation is that of all finished
-    passes and changes where one ends. A round advances every population that is not finished by one compiled call, in
-    `threads` threads; each has its own random numbers, so that results do not depend on these.
+    Warm-up are the pilots, which only find a reference, and the first pass, which is one more pilot where it found what
+    its reference had not covered. The approximation is that of all finished passes and changes where one ends. A round
+    advances every population that is not finished by one compiled call, in `threads` threads; each has its own random
+    numbers, so that results do not depend on these.
 
     Attributes:
         pace: as that of `samplers.chains.ChainsRun`.
@@ -122,14 +123,15 @@ class SMCRun:
 
     def _end_pass(self) -> None:
         self.spent = self.work.total
-        if self.pilots:
-            del self.pilots[0]
-        else:
-            self._keep()
-            self.phase = Phase.RUN
         particles = [population.particles for population in self.populations]
         reference, evaluations = learned(self.target, particles)
         self.spent += evaluations
+        if self.pilots:
+            del self.pilots[0]
+        elif self.passes or len(reference.heights) <= len(self.populations[0].reference.heights):
+            self._keep()
+            self.phase = Phase.RUN
+        # otherwise it found what the pilots had not seen, and has too little of it: one more pilot, and a large one
         self._begin(reference)
 
     def _keep(self) -> None:

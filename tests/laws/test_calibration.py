@@ -96,7 +96,7 @@ def test_power_is_as_stated(error: dict[str, float]) -> None:
 def test_a_bimodal_distribution_of_ranks_leaves_the_band_alone() -> None:
     """Ranks whose normal scores have the right mean and variance, and the wrong shape."""
     rng = np.random.default_rng(4)
-    scores = np.where(rng.random(2000) < 0.5, 0.8, -0.8) + 0.6 * rng.standard_normal(2000)
+    scores = np.where(rng.random(4000) < 0.5, 0.8, -0.8) + 0.6 * rng.standard_normal(4000)
     u = np.array([0.5 * (1 + math.erf(s / math.sqrt(2))) for s in scores])
     assert alarms(u[:, None], ALPHA) == [("shape", 0)]
 

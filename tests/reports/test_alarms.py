@@ -31,6 +31,13 @@ SAMPLER: dict[str, Any] = {
     "e_bfmi": 0.9,
     "round_trips": 60.0,
     "log_normaliser_error": 0.1,
+    "warmup_evaluations": 9000,
+    "run_evaluations": 30_000,
+}
+UNDRAWN: dict[str, Any] = {
+    name: value
+    for name, value in SAMPLER.items()
+    if name not in {"draws", "divergences", "r_hat", "ess_min", "ess_square_min", "ess_tail_min", "e_bfmi"}
 }
 FIT: dict[str, Any] = {
     "cell_id": "b",
@@ -94,6 +101,7 @@ def test_a_good_run_is_quiet() -> None:
         (SAMPLER, {"e_bfmi": 0.29}, "e_bfmi", ""),
         (SAMPLER, {"round_trips": 9.0}, "round_trips", ""),
         (SAMPLER, {"log_normaliser_error": 1.1}, "log_normaliser_error", ""),
+        (UNDRAWN, {"run_evaluations": 0}, "warming_up", "its budget ended before its warm-up did"),
         (FIT, {"k_hat": 0.71}, "k_hat", "Pareto k above 0.7"),
         (FIT, {"k_hat": math.inf}, "k_hat", "Pareto k above 0.7"),
         (FIT, {"status": "budget spent"}, "not_converged", "its budget ended before it converged"),

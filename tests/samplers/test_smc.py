@@ -278,31 +278,19 @@ def test_moments_agree_with_the_truth(name: str, options: dict[str, Any]) -> Non
     assert np.max(np.abs(z)) < ALARM
 
 
-def share_of_the_first_mode(dim: int, sd_ratio: float, seed: int) -> tuple[float, float]:
-    """Of a run of one pass, and of the target: modes ten standard deviations apart, the first with 0.3 of the mass."""
+@pytest.mark.parametrize("sd_ratio", [1.0, 3.0])
+@pytest.mark.parametrize("dim", [2, 10])
+def test_masses_of_modes_ten_sd_apart(dim: int, sd_ratio: float) -> None:
+    """The standard deviation of a mass is below 0.01: five of the mean of four seeds, falsely once in 1e6 runs."""
     target = targets.load("bimodal_mixture", dim=dim, separation=10.0, weight=0.3, sd_ratio=sd_ratio)
     assert target.truth is not None
     assert target.truth.modes is not None
-    run = finished(samplers.method("smc").start(target, seed))
-    assert run.work.total <= 400_000
-    return float(np.mean(target.truth.modes.assign(run.approximation().flat) == 0)), target.truth.modes.masses[0]
-
-
-@pytest.mark.parametrize("dim", [2, 10])
-def test_masses_of_modes_ten_sd_apart(dim: int) -> None:
-    """The standard deviation of a mass is below 0.01: five of the mean of four seeds, falsely once in 1e6 runs."""
-    shares = np.array([share_of_the_first_mode(dim, 1.0, seed) for seed in range(4)])
-    assert shares[:, 0].mean() == pytest.approx(shares[0, 1], abs=0.025)
-
-
-@pytest.mark.parametrize("dim", [2, 10])
-def test_masses_of_modes_of_widths_one_to_three(dim: int) -> None:
-    """In ten dimensions the pilots miss the narrow mode in two of fifty runs, and the first pass has too little of it.
-
-    So half of eight runs are to be right: they are not, falsely, once in 1e5 times.
-    """
-    shares = np.array([share_of_the_first_mode(dim, 3.0, seed) for seed in range(8)])
-    assert np.sum(np.abs(shares[:, 0] - shares[:, 1]) < 0.03) >= 4
+    shares = []
+    for seed in range(4):
+        run = finished(samplers.method("smc").start(target, seed))
+        assert run.work.total <= 400_000
+        shares.append(np.mean(target.truth.modes.assign(run.approximation().flat) == 0))
+    assert np.mean(shares) == pytest.approx(target.truth.modes.masses[0], abs=0.025)
 
 
 def errors(seeds: int, **options: Any) -> np.ndarray:
